@@ -1,0 +1,148 @@
+//! Permissions as types, and their bits.
+
+use std::sync::{Mutex, PoisonError};
+
+/// A permission. Declared with [`permissions!`](crate::permissions), never by hand.
+pub trait Permission: Send + Sync + 'static {
+    /// `resource.action`, as stored in roles and keys and shown to clients.
+    const NAME: &'static str;
+    /// Whether a read-only workspace refuses it: all but `.read`, `.list` and `billing.manage`, which ends that state.
+    const WRITES: bool = writes(Self::NAME);
+    /// Its bit in this process.
+    fn bit() -> u16;
+}
+
+/// A permission as data, for catalogues and for checking configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PermissionInfo {
+    /// See [`Permission::NAME`].
+    pub name: &'static str,
+    /// What it allows.
+    pub description: &'static str,
+}
+
+/// Declares permissions: one unit type each, and `PERMISSIONS`, the list of them for
+/// [`KernelBuilder::permissions`](crate::KernelBuilder::permissions).
+///
+/// ```
+/// mod projects {
+///     saas_kernel::permissions! {
+///         /// See projects.
+///         pub ReadProject = "project.read";
+///         /// Start projects.
+///         pub CreateProject = "project.create";
+///     }
+/// }
+/// assert_eq!(projects::PERMISSIONS.len(), 2);
+/// assert_eq!(<projects::CreateProject as saas_kernel::Permission>::NAME, "project.create");
+/// ```
+///
+/// Each line expands to `pub struct ReadProject;` and an `impl Permission` whose bit is interned once per process.
+#[macro_export]
+macro_rules! permissions {
+    ($($(#[doc = $doc:literal])* $vis:vis $name:ident = $text:literal;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Copy, Debug)]
+            $vis struct $name;
+            impl $crate::Permission for $name {
+                const NAME: &'static str = $text;
+                fn bit() -> u16 {
+                    static BIT: ::std::sync::OnceLock<u16> = ::std::sync::OnceLock::new();
+                    *BIT.get_or_init(|| $crate::access::intern($text))
+                }
+            }
+        )*
+        /// Every permission declared here.
+        pub const PERMISSIONS: &[$crate::access::PermissionInfo] = &[$(
+            $crate::access::PermissionInfo { name: $text, description: concat!($($doc),*).trim_ascii_start() }
+        ),*];
+    };
+}
+
+const fn writes(name: &str) -> bool {
+    let name = name.as_bytes();
+    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage"))
+}
+
+const fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    match text.split_at_checked(text.len().saturating_sub(end.len())) {
+        Some((_, mut tail)) => {
+            let mut end = end;
+            loop {
+                match (tail, end) {
+                    ([], []) => return true,
+                    ([a, rest_a @ ..], [b, rest_b @ ..]) if *a == *b => (tail, end) = (rest_a, rest_b),
+                    _ => return false,
+                }
+            }
+        }
+        None => false,
+    }
+}
+
+/// The bit of a permission's name: the same for every kernel of this process, so that several in one test agree.
+pub fn intern(name: &'static str) -> u16 {
+    static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+        names.push(name);
+        names.len() - 1
+    });
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Bits([u64; Self::WORDS]);
+
+impl Bits {
+    const WORDS: usize = 4;
+    /// How many permissions one process can have.
+    pub const CAPACITY: u16 = 64 * Self::WORDS as u16;
+
+    /// The set with `bit`; a bit beyond the capacity is never in any set.
+    #[must_use]
+    pub fn with(mut self, bit: u16) -> Self {
+        if let Some(word) = self.0.get_mut(usize::from(bit / 64)) {
+            *word |= 1 << (bit % 64);
+        }
+        self
+    }
+
+    /// Whether `bit` is in the set.
+    #[inline]
+    pub fn has(&self, bit: u16) -> bool {
+        self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_and_paying_are_not_writing() {
+        for (name, expect) in [
+            ("project.read", false),
+            ("member.list", false),
+            ("billing.manage", false),
+            ("project.create", true),
+            ("read", true),
+            ("", true),
+        ] {
+            assert_eq!(writes(name), expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bit_is_in_its_own_set_only() {
+        for bit in [0, 1, 63, 64, 255] {
+            let set = Bits::default().with(bit);
+            assert!((0..Bits::CAPACITY).all(|other| set.has(other) == (other == bit)));
+        }
+        assert!(!Bits::default().with(256).has(256));
+        assert_eq!(intern("test.same"), intern("test.same"));
+        assert_ne!(intern("test.same"), intern("test.other"));
+    }
+}

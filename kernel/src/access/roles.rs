@@ -1,0 +1,173 @@
+//! The role matrix: which role holds which permission, as data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::permission::{Bits, PermissionInfo, intern};
+
+/// A role as configured: a name and patterns (`project.create`, `project.*`, `*`), highest rank first in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleRules {
+    /// The role's name, as stored with memberships.
+    pub name: String,
+    /// The permissions it holds.
+    pub patterns: Vec<Pattern>,
+}
+
+/// `project.create`, `project.*` or `*`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pattern {
+    /// The pattern.
+    pub text: String,
+    /// Where it stands in the configuration file, for error messages.
+    pub line: Option<u64>,
+}
+
+/// A role, resolved against the registry.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Role {
+    /// The role's name.
+    pub name: String,
+    /// 0 is the highest. Nobody gives or takes a role above their own.
+    pub rank: usize,
+    /// What it may do.
+    pub bits: Bits,
+}
+
+/// Every role of a kernel.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    by_name: BTreeMap<String, Arc<Role>>,
+    registry: Vec<PermissionInfo>,
+    stranger: Arc<Role>,
+}
+
+/// The role that founds a workspace and of which one member always remains.
+pub const OWNER: &str = "owner";
+
+impl Roles {
+    /// The default matrix of the kernel's own permissions; `product.config.yaml` replaces it role by role.
+    pub fn defaults() -> Vec<RoleRules> {
+        let role = |name: &str, patterns: &[&str]| RoleRules {
+            name: name.to_owned(),
+            patterns: patterns.iter().map(|p| Pattern { text: (*p).to_owned(), line: None }).collect(),
+        };
+        vec![
+            role(OWNER, &["*"]),
+            role("admin", &["workspace.read", "workspace.update", "member.*", "audit.read"]),
+            role("member", &["workspace.read", "member.list"]),
+            role("viewer", &["workspace.read"]),
+        ]
+    }
+
+    /// Resolves `rules` against `registry`.
+    ///
+    /// # Errors
+    /// One sentence per mistake: a permission declared twice, a pattern that matches none, no `owner`, too many permissions.
+    pub fn resolve(rules: &[RoleRules], registry: Vec<PermissionInfo>) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        for (index, permission) in registry.iter().enumerate() {
+            if registry.iter().take(index).any(|earlier| earlier.name == permission.name) {
+                problems.push(format!("permission `{}` is declared twice; rename one", permission.name));
+            }
+            if intern(permission.name) >= Bits::CAPACITY {
+                problems.push(format!("permission `{}` is one too many: {} fit", permission.name, Bits::CAPACITY));
+            }
+        }
+        let mut by_name = BTreeMap::new();
+        for (rank, rule) in rules.iter().enumerate() {
+            let mut bits = Bits::default();
+            for pattern in &rule.patterns {
+                let mut matched = registry.iter().filter(|p| matches(&pattern.text, p.name)).peekable();
+                if matched.peek().is_none() {
+                    let at = pattern.line.map_or_else(String::new, |line| format!("line {line}: "));
+                    let (role, text, declared) = (&rule.name, &pattern.text, names(&registry));
+                    problems.push(format!("{at}role `{role}`: no permission matches `{text}`; declared are {declared}"));
+                }
+                bits = matched.fold(bits, |bits, permission| bits.with(intern(permission.name)));
+            }
+            let role = Role { name: rule.name.clone(), rank, bits };
+            if by_name.insert(rule.name.clone(), Arc::new(role)).is_some() {
+                problems.push(format!("role `{}` is defined twice; merge them", rule.name));
+            }
+        }
+        if !by_name.contains_key(OWNER) {
+            problems.push("there is no role `owner`; every workspace needs one".to_owned());
+        }
+        let stranger = Arc::new(Role { name: "none".to_owned(), rank: usize::MAX, bits: Bits::default() });
+        if problems.is_empty() { Ok(Self { by_name, registry, stranger }) } else { Err(problems) }
+    }
+
+    /// The role called `name`. A name that is no longer configured holds nothing.
+    pub fn get(&self, name: &str) -> &Arc<Role> {
+        self.by_name.get(name).unwrap_or(&self.stranger)
+    }
+
+    /// Whether `name` is configured.
+    pub fn contains(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Every role, highest rank first.
+    pub fn ranked(&self) -> Vec<&Role> {
+        let mut roles: Vec<&Role> = self.by_name.values().map(|role| &**role).collect();
+        roles.sort_by_key(|role| role.rank);
+        roles
+    }
+
+    /// Every permission of the kernel and the product.
+    pub fn registry(&self) -> &[PermissionInfo] {
+        &self.registry
+    }
+
+    /// The matrix as a Markdown table: one row per permission, one column per role.
+    pub fn table(&self) -> String {
+        let roles = self.ranked();
+        let mut out = format!("| permission | {} |\n|---|", roles.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(" | "));
+        out.push_str(&"---|".repeat(roles.len()));
+        for permission in &self.registry {
+            let cells = roles.iter().map(|role| if role.bits.has(intern(permission.name)) { "yes" } else { "" });
+            out.push_str(&format!("\n| `{}` | {} |", permission.name, cells.collect::<Vec<_>>().join(" | ")));
+        }
+        out.push('\n');
+        out
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some("") => true,
+        Some(prefix) => prefix.ends_with('.') && name.starts_with(prefix),
+        None => pattern == name,
+    }
+}
+
+fn names(registry: &[PermissionInfo]) -> String {
+    registry.iter().map(|p| p.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::PERMISSIONS;
+
+    #[test]
+    fn mistakes_are_named() {
+        let twice = [PERMISSIONS, &PERMISSIONS[..1]].concat();
+        let problems = Roles::resolve(&Roles::defaults(), twice).unwrap_err();
+        assert_eq!(problems, ["permission `workspace.read` is declared twice; rename one"]);
+        let pattern = |text: &str, line| Pattern { text: text.to_owned(), line };
+        let patterns = vec![pattern("projct.read", Some(7)), pattern("member*", None)];
+        let rules = [RoleRules { name: "member".to_owned(), patterns }];
+        let problems = Roles::resolve(&rules, PERMISSIONS.to_vec()).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].starts_with("line 7: role `member`: no permission matches `projct.read`"));
+        assert!(problems[2].contains("no role `owner`"));
+    }
+
+    #[test]
+    fn a_role_that_was_removed_from_the_configuration_holds_nothing() {
+        let roles = Roles::resolve(&Roles::defaults(), PERMISSIONS.to_vec()).unwrap();
+        assert_eq!(roles.get("superking").bits, Bits::default());
+    }
+}

@@ -1,0 +1,174 @@
+//! Works the webhook inbox off: claims, applies each event in a transaction of its own, and marks it in the same one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+
+use crate::actor::Actor;
+use crate::audit::{AuditEntry, action};
+use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
+use crate::billing::provider::{BillingFact, BillingProvider, ProviderEvent};
+use crate::billing::subscription::{Reduced, SubscriptionFact, effective, reduce};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::events::{OutboxEvent, subject};
+use crate::id::WorkspaceId;
+use crate::kernel::Kernel;
+use crate::store::{SystemStore, Tx};
+
+/// How many events one claim takes.
+const BATCH: u32 = 20;
+/// How long a claim holds. Longer than any transaction may take.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How often it looks without being woken: events that failed, and those of a processor that died.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The receiver's and the processor's side of the inbox. Any number of processes may run one.
+#[derive(Clone)]
+pub struct Processor {
+    kernel: Kernel,
+    system: Arc<dyn SystemStore>,
+    provider: Arc<dyn BillingProvider>,
+    wake: Arc<Notify>,
+}
+
+impl Processor {
+    /// Over the system's own login.
+    pub fn new(kernel: Kernel, system: Arc<dyn SystemStore>, provider: Arc<dyn BillingProvider>) -> Self {
+        Self { kernel, system, provider, wake: Arc::default() }
+    }
+
+    /// Whose events it takes.
+    pub fn provider(&self) -> &dyn BillingProvider {
+        &*self.provider
+    }
+
+    /// Keeps a verified event and wakes the loop. When it returns, the event is durable: answer 2xx.
+    pub async fn receive(&self, ctx: &Ctx, event: &ProviderEvent) -> Result<(), Error> {
+        let mut tx = self.system.begin("webhook receiver").await?;
+        let new = tx.inbox().receive(self.provider.name(), event, ctx.now).await?;
+        tx.commit().await?;
+        if new {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Runs until `stop`. An error is logged and the next round tries again: the loop itself never ends by one.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let round = async {
+                match self.drain().await {
+                    Ok(0) => {}
+                    Ok(count) => tracing::debug!(count, "billing events processed"),
+                    Err(error) => tracing::warn!(%error, "billing events could not be processed; trying again"),
+                }
+            };
+            // A round is not interrupted: what it claimed, it finishes.
+            round.await;
+            tokio::select! {
+                () = &mut stop => return,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Processes everything that is due and tells how many events it took.
+    pub async fn drain(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        loop {
+            let now = self.kernel.now();
+            let mut tx = self.system.begin("billing processor").await?;
+            let claimed = tx.inbox().claim(BATCH, now, now + LEASE).await?;
+            tx.commit().await?;
+            if claimed.is_empty() {
+                return Ok(count);
+            }
+            count += claimed.len();
+            for event in &claimed {
+                self.process(event).await?;
+            }
+        }
+    }
+
+    async fn process(&self, event: &ClaimedEvent) -> Result<(), Error> {
+        let Err(error) = self.apply(event).await else { return Ok(()) };
+        let text = match &error {
+            Error::Store(source) => format!("{source}: {}", std::error::Error::source(source).map_or_else(String::new, ToString::to_string)),
+            Error::Refused(_) | Error::Broken(_) => error.to_string(),
+        };
+        tracing::warn!(event = %event.event_id, kind = %event.kind, attempt = event.attempt, error = %text, "billing event failed");
+        let now = self.kernel.now();
+        let outcome = Outcome::Failed { error: text, retry_at: backoff(event.attempt).map(|wait| now + wait) };
+        let mut tx = self.system.begin("billing processor").await?;
+        tx.inbox().finish(event, &outcome, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn apply(&self, event: &ClaimedEvent) -> Result<(), Error> {
+        let fact = self.provider.read(&event.kind, &event.payload).map_err(Error::broken)?;
+        let mut tx = self.system.begin("billing processor").await?;
+        let now = self.kernel.now();
+        // First, because it locks the event: whoever finds it taken over stops before changing anything.
+        if !tx.inbox().finish(event, &Outcome::Processed, now).await? {
+            return Ok(());
+        }
+        match fact {
+            BillingFact::Subscription(fact) => self.subscription(&mut *tx, event, *fact).await?,
+            BillingFact::Ignored(why) => tracing::debug!(event = %event.event_id, kind = %event.kind, why, "billing event ignored"),
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn subscription(&self, tx: &mut dyn Tx, event: &ClaimedEvent, fact: SubscriptionFact) -> Result<(), Error> {
+        let provider = self.provider.name();
+        let workspace = self.workspace(tx, provider, &fact).await?;
+        let all = tx.subscriptions().of_workspace(workspace).await?;
+        let current = all.iter().find(|s| s.provider == provider && s.provider_subscription == fact.provider_subscription);
+        let deleted = fact.deleted;
+        let reduced = reduce(current, fact, workspace, provider, self.kernel.catalog()).map_err(Error::broken)?;
+        let Reduced::Changed(next) = reduced else { return Ok(()) };
+        let what = match (current, deleted) {
+            (_, true) => action::SUBSCRIPTION_CANCELLED,
+            (None, false) => action::SUBSCRIPTION_CREATED,
+            (Some(_), false) => action::SUBSCRIPTION_UPDATED,
+        };
+        tx.subscriptions().save(&next).await?;
+        let after: Vec<_> = all.iter().filter(|s| s.id != next.id).cloned().chain([(*next).clone()]).collect();
+        let (plan, access) = effective(&after, self.kernel.catalog());
+        let ctx = Ctx::at(self.kernel.now());
+        tx.workspaces().set_plan(workspace, &plan, access, ctx.now).await?;
+        tx.limits().set_caps(workspace, &self.kernel.catalog().plan_or_free(&plan).limits).await?;
+        let meta = serde_json::json!({
+            "plan": plan, "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
+        });
+        let entry = AuditEntry::new(&ctx, Actor::System(provider), workspace, what).target("subscription", next.id);
+        tx.records().audit(entry.meta(meta.clone()));
+        tx.records().event(OutboxEvent::new(ctx.now, workspace, subject::SUBSCRIPTION_CHANGED, meta));
+        Ok(())
+    }
+
+    /// Finds and locks the workspace: by what we know already, else by what checkout told the provider.
+    async fn workspace(&self, tx: &mut dyn Tx, provider: &str, fact: &SubscriptionFact) -> Result<WorkspaceId, Error> {
+        let known = tx.subscriptions().workspace_of(provider, &fact.provider_subscription, &fact.provider_customer).await?;
+        let workspace = known.or(fact.workspace).ok_or_else(|| {
+            Error::broken("no workspace is known for this subscription or customer, and the metadata has no `workspace_id`")
+        })?;
+        if tx.workspaces().lock(workspace).await? {
+            Ok(workspace)
+        } else {
+            Err(Error::broken(format!("the workspace {workspace} does not exist")))
+        }
+    }
+}
+
+impl std::fmt::Debug for Processor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Processor").field("provider", &self.provider.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! Port: rate limits. A quota says how many calls fit into how long; they may come at once and then trickle (GCRA).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::{Refusal, codes};
+
+/// So many calls in so long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Quota {
+    /// How many; at least 1.
+    pub calls: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+impl Quota {
+    /// `calls` per minute.
+    pub const fn per_minute(calls: u32) -> Self {
+        Self { calls, per: Duration::from_secs(60) }
+    }
+
+    /// `calls` per hour.
+    pub const fn per_hour(calls: u32) -> Self {
+        Self { calls, per: Duration::from_secs(3600) }
+    }
+}
+
+/// Which calls share a quota.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Bucket {
+    /// Logins from one address.
+    LoginIp,
+    /// Logins to one account.
+    LoginEmail,
+    /// Sign-ups from one address.
+    SignUpIp,
+    /// API calls from one address.
+    ApiIp,
+    /// API calls in one workspace.
+    ApiWorkspace,
+}
+
+/// The quotas; `None` switches one off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateLimits {
+    /// Logins from one address.
+    pub login_ip: Option<Quota>,
+    /// Logins to one account.
+    pub login_email: Option<Quota>,
+    /// Sign-ups from one address.
+    pub sign_up_ip: Option<Quota>,
+    /// API calls from one address.
+    pub api_ip: Option<Quota>,
+    /// API calls in one workspace.
+    pub api_workspace: Option<Quota>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            login_ip: Some(Quota::per_minute(5)),
+            login_email: Some(Quota::per_hour(10)),
+            sign_up_ip: Some(Quota::per_hour(5)),
+            api_ip: Some(Quota::per_minute(100)),
+            api_workspace: Some(Quota::per_minute(1000)),
+        }
+    }
+}
+
+impl RateLimits {
+    /// The quota of `bucket`.
+    pub fn quota(&self, bucket: Bucket) -> Option<Quota> {
+        match bucket {
+            Bucket::LoginIp => self.login_ip,
+            Bucket::LoginEmail => self.login_email,
+            Bucket::SignUpIp => self.sign_up_ip,
+            Bucket::ApiIp => self.api_ip,
+            Bucket::ApiWorkspace => self.api_workspace,
+        }
+    }
+}
+
+/// Port: counts calls. An adapter whose counter is out of reach lets the call through and says so in its log.
+#[async_trait]
+pub trait RateLimiter: Send + Sync + 'static {
+    /// Counts one call of `key`. `Err` holds how long to wait.
+    async fn check(&self, bucket: Bucket, key: &str, quota: Quota) -> Result<(), Duration>;
+}
+
+/// The refusal of a call that came too early.
+pub fn refusal(wait: Duration) -> Refusal {
+    let seconds = wait.as_secs().max(1);
+    let text = format!("too many calls; try again in {seconds} s");
+    Refusal::new(&codes::RATE_LIMITED, text).retry_after(Duration::from_secs(seconds))
+}

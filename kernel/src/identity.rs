@@ -1,0 +1,9 @@
+//! Who somebody is: accounts, passwords, sessions.
+
+pub mod authenticate;
+pub mod login;
+pub mod lookups;
+pub mod password;
+pub mod sessions;
+pub mod sign_up;
+pub mod users;

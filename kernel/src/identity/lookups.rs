@@ -1,0 +1,85 @@
+//! What must be found before a scope is known. Each look-up goes by a 256-bit hash or an exact key and returns one row, so
+//! that nothing can be enumerated through it.
+
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::billing::subscription::Access;
+use crate::error::Refusal;
+use crate::id::{SessionId, UserId, WorkspaceId};
+use crate::identity::password::PasswordHash;
+use crate::identity::users::Email;
+use crate::secret::TokenHash;
+use crate::store::{Checkout, StoreError};
+use crate::tenancy::workspaces::Slug;
+
+/// A workspace as it stands in an address: `ws_…` or a slug.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WorkspaceRef {
+    /// By id.
+    Id(WorkspaceId),
+    /// By slug, the current one or an earlier one.
+    Slug(Slug),
+}
+
+impl FromStr for WorkspaceRef {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        // No slug has an underscore, so the two never overlap.
+        if text.contains('_') { text.parse().map(Self::Id) } else { text.parse().map(Self::Slug) }
+    }
+}
+
+/// A session that is in force, and its user's membership in the workspace asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionFound {
+    /// The session.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// When it was last noted as used.
+    pub seen_at: DateTime<Utc>,
+    /// `None` for a stranger and for a workspace that does not exist, which look alike.
+    pub membership: Option<MembershipFound>,
+}
+
+/// An active membership and what it needs to know of its workspace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MembershipFound {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The member's role.
+    pub role: String,
+    /// The plan the workspace is on.
+    pub plan: String,
+    /// How much of it the subscription's state gives.
+    pub access: Access,
+}
+
+/// What a login is checked against.
+#[derive(Clone, Debug)]
+pub struct LoginFound {
+    /// The account.
+    pub user: UserId,
+    /// Its password's hash.
+    pub password: PasswordHash,
+}
+
+/// One connection for look-ups.
+#[async_trait]
+pub trait Lookups: Send {
+    /// The session of `token` at `now`.
+    async fn session(
+        &mut self,
+        token: &TokenHash,
+        workspace: Option<&WorkspaceRef>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<SessionFound>, StoreError>;
+    /// The account of `email`.
+    async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError>;
+    /// Keeps the connection for the transaction that follows.
+    fn park(self: Box<Self>) -> Checkout;
+}

@@ -1,0 +1,96 @@
+//! Sign-up: an account, its first workspace and whatever the product adds, in one transaction.
+
+use crate::actor::Actor;
+use crate::ctx::Ctx;
+use crate::error::{Error, Fields, Refusal};
+use crate::hooks::SignedUp;
+use crate::id::{UserId, WorkspaceId};
+use crate::identity::password::{Password, PasswordHash, Passwords};
+use crate::identity::users::{Email, NewUser, PersonName};
+use crate::kernel::Kernel;
+use crate::store::Tx;
+use crate::tenancy::workspaces::{self, Founder, Naming, Slug, WorkspaceName};
+
+/// What a person gives to sign up.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Their address.
+    pub email: Email,
+    /// Their password.
+    pub password: Password,
+    /// What they want to be called.
+    pub name: PersonName,
+}
+
+impl NewAccount {
+    /// Parses all fields and reports all that are wrong.
+    pub fn parse(email: &str, password: &str, name: &str) -> Result<Self, Refusal> {
+        let mut fields = Fields::default();
+        let parsed = (
+            fields.take("email", email.parse()),
+            fields.take("password", password.parse()),
+            fields.take("name", name.parse()),
+        );
+        fields.finish()?;
+        match parsed {
+            (Some(email), Some(password), Some(name)) => Ok(Self { email, password, name }),
+            _ => Err(Refusal::field("email", "is missing")),
+        }
+    }
+}
+
+/// A sign-up whose password is hashed and whose ids are chosen, ready for its transaction.
+#[derive(Debug)]
+pub struct SignUp {
+    ctx: Ctx,
+    user: UserId,
+    workspace: WorkspaceId,
+    email: Email,
+    name: PersonName,
+    password: PasswordHash,
+}
+
+impl SignUp {
+    /// Hashes the password, outside any transaction. The work is the same whether the address has an account or not.
+    pub async fn prepare(ctx: Ctx, account: NewAccount, passwords: &Passwords) -> Result<Self, Error> {
+        let password = passwords.hash(account.password).await?;
+        let (user, workspace) = (UserId::generate(ctx.now), WorkspaceId::generate(ctx.now));
+        Ok(Self { ctx, user, workspace, email: account.email, name: account.name, password })
+    }
+
+    pub(crate) fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// The account's id to be.
+    pub fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The first workspace's id to be.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+}
+
+/// Makes account, workspace, membership and what [`Hooks::on_signup`](crate::Hooks::on_signup) adds. `None` when the
+/// address has an account: the caller drops the transaction and answers exactly as for success, so that nobody learns
+/// who has an account.
+pub async fn sign_up(kernel: &Kernel, sign_up: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
+    let new = NewUser {
+        id: sign_up.user,
+        email: &sign_up.email,
+        name: &sign_up.name,
+        password: &sign_up.password,
+        at: sign_up.ctx.now,
+    };
+    if !tx.users().insert(&new).await? {
+        return Ok(None);
+    }
+    let founder = Founder { ctx: &sign_up.ctx, user: sign_up.user, actor: Actor::User(sign_up.user) };
+    let naming = Naming { name: WorkspaceName::of_person(&sign_up.name), slug: Slug::derive(sign_up.name.as_str()), exact: false };
+    let workspace = workspaces::found(kernel, &founder, tx, sign_up.workspace, naming).await?;
+    let signed_up = SignedUp { at: sign_up.ctx.now, user: sign_up.user, email: sign_up.email.clone(), workspace };
+    kernel.hooks().on_signup(tx, &signed_up).await?;
+    Ok(Some(signed_up))
+}

@@ -1,0 +1,236 @@
+//! The kernel of one product: its configuration and its adapters, put together once at start-up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::access::{self, PermissionInfo, Roles};
+use crate::billing::catalog::Catalog;
+use crate::billing::processor::Processor;
+use crate::billing::provider::BillingProvider;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Brand, ProductConfig};
+use crate::error::Error;
+use crate::guard::rate_limit::{Bucket, RateLimiter, RateLimits, refusal};
+use crate::hooks::{Hooks, NoHooks};
+use crate::identity::password::Passwords;
+use crate::identity::sessions::SessionLife;
+use crate::memory::rate_limit::MemoryRateLimiter;
+use crate::secret::SigningKey;
+use crate::store::{Store, SystemStore};
+
+/// Everything a request needs that is not the request. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    catalog: Arc<Catalog>,
+    roles: Roles,
+    store: Arc<dyn Store>,
+    system: Option<Arc<dyn SystemStore>>,
+    billing: Option<Arc<dyn BillingProvider>>,
+    hooks: Arc<dyn Hooks>,
+    clock: Arc<dyn Clock>,
+    limiter: Arc<dyn RateLimiter>,
+    passwords: Passwords,
+    signing_key: SigningKey,
+}
+
+/// What can be set without code.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name and colours.
+    pub brand: Brand,
+    /// How long sessions last.
+    pub session_life: SessionLife,
+    /// The rate limits.
+    pub rate_limits: RateLimits,
+}
+
+impl Kernel {
+    /// Begins putting a kernel together.
+    pub fn builder(config: ProductConfig) -> KernelBuilder {
+        KernelBuilder {
+            config,
+            permissions: access::PERMISSIONS.to_vec(),
+            store: None,
+            system: None,
+            billing: None,
+            hooks: Arc::new(NoHooks),
+            clock: Arc::new(SystemClock),
+            limiter: Arc::new(MemoryRateLimiter::default()),
+            signing_key: None,
+            hash_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// The system of record, as requests see it.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// The plans.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.0.catalog
+    }
+
+    /// The roles and the registry of permissions.
+    pub fn roles(&self) -> &Roles {
+        &self.0.roles
+    }
+
+    /// What was configured.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The product's plug-points.
+    pub fn hooks(&self) -> &dyn Hooks {
+        &*self.0.hooks
+    }
+
+    /// The password pool.
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    /// Signs what leaves the product and comes back.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.0.signing_key
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// Receives and works off billing events, if both a provider and a system login are configured.
+    pub fn billing_processor(&self) -> Option<Processor> {
+        let (system, billing) = (self.0.system.clone()?, self.0.billing.clone()?);
+        Some(Processor::new(self.clone(), system, billing))
+    }
+
+    /// Counts a call against the quota of `bucket`.
+    ///
+    /// # Errors
+    /// `rate_limited`, with when to try again.
+    pub async fn rate_limit(&self, bucket: Bucket, key: &str) -> Result<(), Error> {
+        let Some(quota) = self.0.settings.rate_limits.quota(bucket) else { return Ok(()) };
+        self.0.limiter.check(bucket, key, quota).await.map_err(|wait| refusal(wait).into())
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Kernel`] together; every line is one deployment choice.
+#[must_use]
+pub struct KernelBuilder {
+    config: ProductConfig,
+    permissions: Vec<PermissionInfo>,
+    store: Option<Arc<dyn Store>>,
+    system: Option<Arc<dyn SystemStore>>,
+    billing: Option<Arc<dyn BillingProvider>>,
+    hooks: Arc<dyn Hooks>,
+    clock: Arc<dyn Clock>,
+    limiter: Arc<dyn RateLimiter>,
+    signing_key: Option<SigningKey>,
+    hash_threads: usize,
+}
+
+impl KernelBuilder {
+    /// The system of record, as requests see it. Required.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// The system of record, as workers and the webhook receiver see it.
+    pub fn system(mut self, system: impl SystemStore) -> Self {
+        self.system = Some(Arc::new(system));
+        self
+    }
+
+    /// The product's own permissions.
+    pub fn permissions(mut self, permissions: &[PermissionInfo]) -> Self {
+        self.permissions.extend_from_slice(permissions);
+        self
+    }
+
+    /// Who collects the money.
+    pub fn billing(mut self, provider: impl BillingProvider) -> Self {
+        self.billing = Some(Arc::new(provider));
+        self
+    }
+
+    /// The product's plug-points.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Arc::new(hooks);
+        self
+    }
+
+    /// Another clock, such as a test's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another rate limiter, such as one that several copies of the app share.
+    pub fn rate_limiter(mut self, limiter: impl RateLimiter) -> Self {
+        self.limiter = Arc::new(limiter);
+        self
+    }
+
+    /// The key that signs cursors. Without one a key for this process is made: cursors then end with the process and do
+    /// not work in other copies of the app.
+    pub fn signing_key(mut self, key: SigningKey) -> Self {
+        self.signing_key = Some(key);
+        self
+    }
+
+    /// How many passwords are hashed at once, at 19 MiB each; the number of cores by default.
+    pub fn hash_threads(mut self, threads: usize) -> Self {
+        self.hash_threads = threads;
+        self
+    }
+
+    /// Checks everything that can be checked before the first request.
+    ///
+    /// # Errors
+    /// Every mistake, one a line: no store, a role with a permission nobody declared, a permission declared twice.
+    pub fn build(self) -> Result<Kernel, Error> {
+        let mut problems = Vec::new();
+        let roles = Roles::resolve(&self.config.roles, self.permissions).map_err(|found| problems.extend(found)).ok();
+        if self.store.is_none() {
+            problems.push("there is no store; call `.store(PgStore::connect(…).await?)`".to_owned());
+        }
+        let (Some(store), Some(roles)) = (self.store, roles) else {
+            return Err(Error::broken(format!("the kernel cannot be built:\n  {}", problems.join("\n  "))));
+        };
+        let config = self.config;
+        Ok(Kernel(Arc::new(Inner {
+            settings: Settings { brand: config.brand, session_life: config.session_life, rate_limits: config.rate_limits },
+            catalog: Arc::new(config.catalog),
+            roles,
+            store,
+            system: self.system,
+            billing: self.billing,
+            hooks: self.hooks,
+            clock: self.clock,
+            limiter: self.limiter,
+            passwords: Passwords::new(self.hash_threads)?,
+            signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
+        })))
+    }
+}
+
+impl fmt::Debug for KernelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

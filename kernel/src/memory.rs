@@ -1,0 +1,3 @@
+//! In-process adapters of the ports.
+
+pub mod rate_limit;

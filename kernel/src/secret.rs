@@ -1,0 +1,124 @@
+//! Secrets. A token is shown once and stored only as its SHA-256; nothing here can be printed by accident.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+/// A bearer secret of 256 random bits (OWASP ASVS 7.2.3 asks for at least 128).
+#[derive(Clone)]
+pub struct Token(SecretString);
+
+impl Token {
+    /// A new token. `prefix` names its kind to secret scanners, such as `sk_`; it may be empty.
+    #[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
+    pub fn generate(prefix: &str) -> Self {
+        let bytes: [u8; 32] = rand::rng().random();
+        Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)).into())
+    }
+
+    /// A token that a caller presented. Any text: an unknown one hashes to nothing that is stored.
+    pub fn presented(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to be sent to its owner once.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What is stored and looked up. Unsalted on purpose: 256 random bits need no salt, and the look-up is one index read.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.expose_secret().as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// The SHA-256 of a [`Token`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(redacted)")
+    }
+}
+
+/// A key of this deployment that signs what leaves it and comes back, such as cursors.
+#[derive(Clone)]
+pub struct SigningKey(SecretString);
+
+impl SigningKey {
+    /// From configuration; every copy of the app needs the same one. `None` under 32 characters.
+    pub fn from_text(text: &str) -> Option<Self> {
+        (text.len() >= 32).then(|| Self(text.into()))
+    }
+
+    /// A key for this process only: what it signed is void after a restart and in other copies.
+    pub fn ephemeral() -> Self {
+        Self(Token::generate("").0)
+    }
+
+    /// HMAC-SHA256 over length-prefixed parts, so that no two lists of parts share a message.
+    pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.mac(parts).finalize().into_bytes().into()
+    }
+
+    /// Compares in constant time. `signature` may be a truncation of at least 16 bytes.
+    pub fn verify(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
+        signature.len() >= 16 && self.mac(parts).verify_truncated_left(signature).is_ok()
+    }
+
+    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        // Hashed and padded with zeros to the block size as RFC 2104 does it: a length that cannot be refused.
+        let mut block = [0u8; 64];
+        for (slot, byte) in block.iter_mut().zip(Sha256::digest(self.0.expose_secret().as_bytes())) {
+            *slot = byte;
+        }
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_prints_itself() {
+        let token = Token::generate("sk_");
+        assert!(token.expose().starts_with("sk_") && token.expose().len() == 3 + 43);
+        assert_eq!(format!("{token:?} {:?} {:?}", token.hash(), SigningKey::ephemeral()), "Token(redacted) TokenHash(redacted) SigningKey(redacted)");
+        assert_eq!(Token::presented(token.expose()).hash(), token.hash());
+    }
+
+    #[test]
+    fn a_signature_covers_where_the_parts_end() {
+        let key = SigningKey::from_text("0123456789abcdef0123456789abcdef").unwrap();
+        let signature = key.sign(&[b"ab", b"c"]);
+        assert!(key.verify(&[b"ab", b"c"], &signature[..16]));
+        assert!(!key.verify(&[b"a", b"bc"], &signature));
+        assert!(!key.verify(&[b"ab", b"c"], &signature[..8]));
+        assert!(!SigningKey::ephemeral().verify(&[b"ab", b"c"], &signature));
+        assert!(SigningKey::from_text("short").is_none());
+    }
+}

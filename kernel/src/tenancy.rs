@@ -1,0 +1,4 @@
+//! Workspaces and who belongs to them.
+
+pub mod members;
+pub mod workspaces;
