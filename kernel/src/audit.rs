@@ -60,10 +60,9 @@ pub struct AuditEntry {
     pub user_agent: Option<Arc<str>>,
     /// Under which request.
     pub request_id: Arc<str>,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
+/// The time is not in the entry: the system of record stamps it, so that no caller can backdate one.
 impl AuditEntry {
     /// `actor` did `action` in `workspace`.
     pub fn new(ctx: &Ctx, actor: Actor, workspace: WorkspaceId, action: &'static str) -> Self {
@@ -78,7 +77,6 @@ impl AuditEntry {
             ip: ctx.ip,
             user_agent: ctx.user_agent.clone(),
             request_id: ctx.request_id.clone(),
-            at: ctx.now,
         }
     }
 

@@ -87,7 +87,8 @@ impl ProductConfig {
         let file: File = serde_saphyr::from_str(text).map_err(|error| {
             let line = error.location().map_or(0, |location| location.line());
             let whole = error.without_snippet().to_string();
-            refuse(vec![format!("line {line}: {}", whole.lines().next().unwrap_or_default())])
+            let text = whole.lines().next().unwrap_or_default();
+            refuse(vec![format!("line {line}: {}", text.split(" at line ").next().unwrap_or(text))])
         })?;
         let lines: Vec<u64> = file.plans.iter().map(|plan| plan.key.referenced.line()).collect();
         let catalog = Catalog::new(file.plans.into_iter().map(FilePlan::plan).collect()).map_err(|problems| {
@@ -313,7 +314,7 @@ sessions: { idle_days: 7 }
             ("audit_log_export: true", "audit_log_export: maybe", 2, "bool"),
             ("projects: 5", "projects: -1", 6, "unlimited"),
             ("projects: 5", "projects: many", 6, "`many`"),
-            ("    name: Free\n", "", 4, "name"),
+            ("    name: Free\n", "", 5, "name"),
             ("key: pro", "key: free", 7, "defined twice"),
             ("limits: { projects: unlimited }", "limits: { seats: 1 }", 4, "seats"),
             ("interval: month", "interval: week", 9, "week"),

@@ -136,9 +136,9 @@ impl Catalog {
         self.plans.iter().find(|plan| plan.key == key)
     }
 
-    /// The plan of that key, or the free one if it is no longer offered.
-    pub fn plan_or_free(&self, key: &str) -> &Arc<Plan> {
-        self.plan(key).unwrap_or(&self.free)
+    /// The plan a workspace is on: the free one without a key, and for a plan that is no longer offered.
+    pub fn plan_of(&self, key: Option<&str>) -> &Arc<Plan> {
+        key.and_then(|key| self.plan(key)).unwrap_or(&self.free)
     }
 
     /// The plan that a provider's price id or lookup key stands for.
@@ -205,7 +205,7 @@ pub(crate) mod tests {
         }
         assert!(catalog.unlocks("seats", 1).is_none());
         assert_eq!(catalog.plan_for_price("price_pro").unwrap().key, "pro");
-        assert_eq!(catalog.plan_or_free("gone").key, "free");
+        assert_eq!(catalog.plan_of(Some("gone")).key, "free");
     }
 
     #[test]

@@ -44,7 +44,9 @@ pub trait Limits: Send {
     async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError>;
     /// All counters.
     async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError>;
-    /// Makes the counters of a new workspace, or changes the caps of an existing one; counts stay.
+    /// Makes the counters of a new workspace.
+    async fn open(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError>;
+    /// Changes the caps; counts stay. System scope only: a request cannot raise its own limits.
     async fn set_caps(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError>;
 }
 

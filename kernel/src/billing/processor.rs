@@ -140,12 +140,13 @@ impl Processor {
         };
         tx.subscriptions().save(&next).await?;
         let after: Vec<_> = all.iter().filter(|s| s.id != next.id).cloned().chain([(*next).clone()]).collect();
-        let (plan, access) = effective(&after, self.kernel.catalog());
+        let (key, access) = effective(&after);
+        let plan = self.kernel.catalog().plan_of(key);
         let ctx = Ctx::at(self.kernel.now());
-        tx.workspaces().set_plan(workspace, &plan, access, ctx.now).await?;
-        tx.limits().set_caps(workspace, &self.kernel.catalog().plan_or_free(&plan).limits).await?;
+        tx.workspaces().set_plan(workspace, key, access, ctx.now).await?;
+        tx.limits().set_caps(workspace, &plan.limits).await?;
         let meta = serde_json::json!({
-            "plan": plan, "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
+            "plan": plan.key, "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
         });
         let entry = AuditEntry::new(&ctx, Actor::System(provider), workspace, what).target("subscription", next.id);
         tx.records().audit(entry.meta(meta.clone()));

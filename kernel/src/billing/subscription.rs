@@ -230,9 +230,9 @@ pub fn reduce(
     Ok(if current == Some(&next) { Reduced::Unchanged } else { Reduced::Changed(Box::new(next)) })
 }
 
-/// What all of a workspace's subscriptions together give: the best access, of equals the latest. Without any, the free
-/// plan in full.
-pub fn effective(subscriptions: &[Subscription], catalog: &Catalog) -> (String, Access) {
+/// What all of a workspace's subscriptions together give: the best access, of equals the latest. `None` is the free plan,
+/// in full.
+pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
     let rank = |access: Access| match access {
         Access::Full => 3,
         Access::Grace => 2,
@@ -241,8 +241,8 @@ pub fn effective(subscriptions: &[Subscription], catalog: &Catalog) -> (String, 
     };
     let best = subscriptions.iter().max_by_key(|s| (rank(s.status.access()), s.as_of));
     match best {
-        Some(best) if best.status.access() != Access::None => (best.plan.clone(), best.status.access()),
-        _ => (catalog.free().key.clone(), Access::Full),
+        Some(best) if best.status.access() != Access::None => (Some(&best.plan), best.status.access()),
+        _ => (None, Access::Full),
     }
 }
 

@@ -58,7 +58,7 @@ impl Kernel {
                 actor: Actor::User(found.user),
                 workspace: membership.workspace,
                 role: self.roles().get(&membership.role).clone(),
-                plan: self.catalog().plan_or_free(&membership.plan).clone(),
+                plan: self.catalog().plan_of(membership.plan.as_deref()).clone(),
                 access: membership.access,
                 catalog: self.catalog().clone(),
                 checkout: checkout.clone(),

@@ -53,8 +53,8 @@ pub struct MembershipFound {
     pub workspace: WorkspaceId,
     /// The member's role.
     pub role: String,
-    /// The plan the workspace is on.
-    pub plan: String,
+    /// The plan its subscription gives; `None` is the free plan.
+    pub plan: Option<String>,
     /// How much of it the subscription's state gives.
     pub access: Access,
 }

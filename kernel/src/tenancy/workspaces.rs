@@ -120,8 +120,8 @@ pub struct Workspace {
     pub slug: String,
     /// What it is called.
     pub name: String,
-    /// The plan it is on.
-    pub plan: String,
+    /// The plan its subscription gives; `None` is the free plan.
+    pub plan: Option<String>,
     /// How much of it the subscription's state gives.
     pub access: Access,
     /// Who founded it.
@@ -141,8 +141,6 @@ pub struct NewWorkspace<'a> {
     pub slug: &'a Slug,
     /// What it is called.
     pub name: &'a WorkspaceName,
-    /// The free plan.
-    pub plan: &'a str,
     /// Who founds it.
     pub created_by: Actor,
     /// When.
@@ -176,7 +174,7 @@ pub trait Workspaces: Send {
     /// workspace are applied one after the other.
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError>;
     /// Sets what the workspace's subscription gives. System scope only: a request cannot raise its own plan.
-    async fn set_plan(&mut self, id: WorkspaceId, plan: &str, access: Access, at: DateTime<Utc>) -> Result<(), StoreError>;
+    async fn set_plan(&mut self, id: WorkspaceId, plan: Option<&str>, access: Access, at: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
 impl Workspace {
@@ -227,12 +225,11 @@ pub(crate) async fn found(
     naming: Naming,
 ) -> Result<Workspace, Error> {
     let at = founder.ctx.now;
-    let free = kernel.catalog().free();
     let slug = claim(tx, id, naming.slug, naming.exact, at).await?;
-    let new = NewWorkspace { id, slug: &slug, name: &naming.name, plan: &free.key, created_by: founder.actor, at };
+    let new = NewWorkspace { id, slug: &slug, name: &naming.name, created_by: founder.actor, at };
     tx.workspaces().insert(&new).await?;
     tx.members().insert(&NewMembership { workspace: id, user: founder.user, role: crate::access::OWNER, at }).await?;
-    tx.limits().set_caps(id, &free.limits).await?;
+    tx.limits().open(id, &kernel.catalog().free().limits).await?;
     let entry = AuditEntry::new(founder.ctx, founder.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
     tx.records().audit(entry);
     let body = serde_json::json!({ "id": id, "slug": slug.as_str(), "name": naming.name.as_str() });

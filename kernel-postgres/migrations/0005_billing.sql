@@ -1,0 +1,90 @@
+-- Subscriptions, and the inbox of what providers sent.
+
+CREATE TABLE kernel.subscriptions (
+    workspace_id          uuid        NOT NULL REFERENCES kernel.workspaces,
+    id                    uuid        NOT NULL,
+    provider              text        NOT NULL,
+    provider_subscription text        NOT NULL,
+    provider_customer     text        NOT NULL,
+    status                text        NOT NULL,
+    plan                  text        NOT NULL,
+    quantity              bigint      NOT NULL CHECK (quantity >= 0),
+    period_start          timestamptz NOT NULL,
+    period_end            timestamptz NOT NULL,
+    cancel_at             timestamptz,
+    ended_at              timestamptz,
+    as_of                 timestamptz NOT NULL,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id),
+    UNIQUE (workspace_id, provider, provider_subscription)
+);
+CREATE INDEX subscriptions_provider ON kernel.subscriptions (provider, provider_subscription);
+CREATE INDEX subscriptions_customer ON kernel.subscriptions (provider, provider_customer);
+SELECT kernel.protect('kernel.subscriptions');
+REVOKE INSERT, UPDATE, DELETE ON kernel.subscriptions FROM kernel_app;
+
+-- Partitioned by the provider's own time: a unique key on a partitioned table must hold the partition column, and a
+-- redelivery carries the same time.
+CREATE TABLE kernel.webhook_inbox (
+    provider        text        NOT NULL,
+    event_id        text        NOT NULL,
+    event_created   timestamptz NOT NULL,
+    kind            text        NOT NULL,
+    payload         jsonb       NOT NULL,
+    state           text        NOT NULL DEFAULT 'RECEIVED'
+                    CHECK (state IN ('RECEIVED', 'PROCESSING', 'PROCESSED', 'FAILED')),
+    attempts        int         NOT NULL DEFAULT 0,
+    error           text,
+    due_at          timestamptz, -- RECEIVED: at once; FAILED: when to try again; PROCESSING: when its lease ends; NULL: never
+    received_at     timestamptz NOT NULL,
+    finished_at     timestamptz,
+    PRIMARY KEY (provider, event_id, event_created)
+) PARTITION BY RANGE (event_created);
+CREATE INDEX webhook_inbox_due ON kernel.webhook_inbox (due_at) WHERE due_at IS NOT NULL;
+ALTER TABLE kernel.webhook_inbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE kernel.webhook_inbox FORCE ROW LEVEL SECURITY;
+CREATE POLICY system ON kernel.webhook_inbox TO kernel_system USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON kernel.webhook_inbox TO kernel_system; -- and nothing to requests
+
+-- What the running version has told the database, such as the limits of its plans.
+CREATE TABLE kernel.settings (key text PRIMARY KEY, value text NOT NULL);
+ALTER TABLE kernel.settings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE kernel.settings FORCE ROW LEVEL SECURITY;
+CREATE POLICY system ON kernel.settings TO kernel_system USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON kernel.settings TO kernel_system;
+
+-- Makes the monthly partitions from last month to `ahead` months on. The default partition loses nothing if nobody calls it.
+CREATE FUNCTION kernel.ensure_partitions(ahead int DEFAULT 3) RETURNS int
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    parent text;
+    month  date;
+    part   text;
+    made   int := 0;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['audit_log', 'outbox', 'webhook_inbox'] LOOP
+        FOR month IN SELECT generate_series(date_trunc('month', now()) - interval '1 month',
+                                            date_trunc('month', now()) + make_interval(months => ahead), interval '1 month') LOOP
+            part := parent || to_char(month, '_YYYY_MM');
+            CONTINUE WHEN to_regclass('kernel.' || part) IS NOT NULL;
+            EXECUTE format('CREATE TABLE kernel.%I PARTITION OF kernel.%I FOR VALUES FROM (%L) TO (%L)',
+                           part, parent, month::timestamptz, (month + interval '1 month')::timestamptz);
+            EXECUTE format('ALTER TABLE kernel.%I ENABLE ROW LEVEL SECURITY', part);
+            EXECUTE format('ALTER TABLE kernel.%I FORCE ROW LEVEL SECURITY', part);
+            made := made + 1;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END $$;
+REVOKE ALL ON FUNCTION kernel.ensure_partitions FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kernel.ensure_partitions TO kernel_system;
+
+SELECT kernel.ensure_partitions();
+DO $$ DECLARE parent text; BEGIN
+    FOREACH parent IN ARRAY ARRAY['audit_log', 'outbox', 'webhook_inbox'] LOOP
+        EXECUTE format('CREATE TABLE kernel.%I PARTITION OF kernel.%I DEFAULT', parent || '_default', parent);
+        EXECUTE format('ALTER TABLE kernel.%I ENABLE ROW LEVEL SECURITY', parent || '_default');
+        EXECUTE format('ALTER TABLE kernel.%I FORCE ROW LEVEL SECURITY', parent || '_default');
+    END LOOP;
+END $$;

@@ -1,0 +1,5 @@
+//! Counters, subscriptions and the webhook inbox.
+
+mod inbox;
+mod limits;
+mod subscription;

@@ -1,0 +1,54 @@
+//! sqlx's errors in the kernel's words.
+
+use saas_kernel::{BoxError, StoreError};
+use sqlx::Error;
+use sqlx::error::DatabaseError;
+
+/// `.store()` on an sqlx result: `?` then works wherever a [`StoreError`] does. A trait, because the orphan rule forbids
+/// `From<sqlx::Error> for StoreError`.
+pub trait PgResult<T> {
+    /// The same result, with the error's meaning.
+    fn store(self) -> Result<T, StoreError>;
+}
+
+impl<T> PgResult<T> for Result<T, Error> {
+    fn store(self) -> Result<T, StoreError> {
+        self.map_err(meaning)
+    }
+}
+
+fn meaning(error: Error) -> StoreError {
+    match &error {
+        Error::Database(database) => of_database(&**database).unwrap_or_else(|| StoreError::Backend(Box::new(error))),
+        Error::Io(_) | Error::PoolTimedOut | Error::PoolClosed | Error::Tls(_) | Error::WorkerCrashed => {
+            StoreError::Unavailable(Box::new(error))
+        }
+        _ => StoreError::Backend(Box::new(error)),
+    }
+}
+
+/// By SQLSTATE (PostgreSQL documentation, appendix A).
+fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
+    let constraint = || error.constraint().unwrap_or("unknown").to_owned();
+    let code = error.code()?;
+    Some(match &*code {
+        "23505" => StoreError::Conflict(constraint()),
+        "KL001" => StoreError::Limit(constraint()),
+        "40001" | "40P01" => StoreError::Serialization,
+        "55P03" => StoreError::Locked,
+        "57014" => StoreError::Timeout,
+        // shutting down, crashed, starting up, too many connections, idle in transaction for too long
+        "57P01" | "57P02" | "57P03" | "53300" | "25P03" => StoreError::Unavailable(text(error)),
+        code if code.starts_with("08") => StoreError::Unavailable(text(error)),
+        _ => return None,
+    })
+}
+
+fn text(error: &dyn DatabaseError) -> BoxError {
+    error.to_string().into()
+}
+
+/// A stored value that no version of this adapter writes: names table and column.
+pub(crate) fn bad_row(table: &'static str, column: &'static str, value: &str) -> StoreError {
+    StoreError::backend(format!("kernel.{table}.{column} holds `{value}`, which this version cannot read"))
+}

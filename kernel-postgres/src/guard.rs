@@ -1,0 +1,3 @@
+//! Idempotency.
+
+mod idempotency;

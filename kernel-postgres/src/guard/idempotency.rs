@@ -1,0 +1,84 @@
+//! Idempotency keys, claimed in the mutation's own transaction.
+
+use saas_kernel::StoreError;
+use saas_kernel::guard::idempotency::{KEEP, StoredAnswer};
+use saas_kernel::store::{Reach, Replay};
+use uuid::Uuid;
+
+use crate::error::PgResult;
+use crate::tx::PgTx;
+
+/// A key that expired is free again. A duplicate in flight waits here for the first to end.
+const CLAIM: &str = "
+INSERT INTO kernel.idempotency_keys AS k (scope_id, actor_type, actor_id, key, fingerprint, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + $6)
+ON CONFLICT (scope_id, actor_type, actor_id, key) DO UPDATE
+SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, expires_at = excluded.expires_at
+WHERE k.expires_at <= now()";
+
+const FIND: &str = "
+SELECT fingerprint, status, body FROM kernel.idempotency_keys
+WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
+
+const ANSWER: &str = "
+UPDATE kernel.idempotency_keys SET status = $5, body = $6
+WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
+
+impl PgTx {
+    /// A workspace that is being founded has a new id with every request: the person is what stays the same.
+    fn idempotency_scope(&self) -> Uuid {
+        match self.scope_ref().reach() {
+            Reach::Tenant(workspace) => workspace.uuid(),
+            Reach::User(user) | Reach::Founding(user, _) => user.uuid(),
+            Reach::System(_) => Uuid::nil(),
+        }
+    }
+
+    pub(crate) async fn claim_idempotency_key(&mut self) -> Result<(), StoreError> {
+        let Some(key) = self.scope_ref().idempotency().cloned() else { return Ok(()) };
+        let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
+        let claimed = sqlx::query(CLAIM)
+            .bind(scope)
+            .bind(actor.kind())
+            .bind(actor.uuid())
+            .bind(key.key())
+            .bind(key.fingerprint().as_slice())
+            .bind(KEEP)
+            .execute(self.conn())
+            .await
+            .store()?;
+        if claimed.rows_affected() == 1 {
+            return Ok(());
+        }
+        let (fingerprint, status, body): (Vec<u8>, Option<i32>, Option<Vec<u8>>) = sqlx::query_as(FIND)
+            .bind(scope)
+            .bind(actor.kind())
+            .bind(actor.uuid())
+            .bind(key.key())
+            .fetch_one(self.conn())
+            .await
+            .store()?;
+        let replay = match (status.and_then(|status| u16::try_from(status).ok()), body) {
+            _ if fingerprint != key.fingerprint() => Replay::OtherRequest,
+            (Some(status), Some(body)) => Replay::Answer(Box::new(StoredAnswer { status, body })),
+            _ => Replay::Done,
+        };
+        Err(StoreError::Replay(replay))
+    }
+
+    pub(crate) async fn keep_answer(&mut self, answer: &StoredAnswer) -> Result<(), StoreError> {
+        let Some(key) = self.scope_ref().idempotency().cloned() else { return Ok(()) };
+        let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
+        sqlx::query(ANSWER)
+            .bind(scope)
+            .bind(actor.kind())
+            .bind(actor.uuid())
+            .bind(key.key())
+            .bind(i32::from(answer.status))
+            .bind(&answer.body)
+            .execute(self.conn())
+            .await
+            .store()?;
+        Ok(())
+    }
+}

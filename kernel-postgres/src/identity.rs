@@ -1,0 +1,5 @@
+//! Accounts, sessions and the look-ups before a scope is known.
+
+pub(crate) mod lookups;
+mod sessions;
+mod users;

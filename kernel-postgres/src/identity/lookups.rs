@@ -1,0 +1,85 @@
+//! Look-ups on one connection, by functions of a role that owns nothing else.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use saas_kernel::StoreError;
+use saas_kernel::billing::subscription::Access;
+use saas_kernel::identity::lookups::{LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef};
+use saas_kernel::identity::password::PasswordHash;
+use saas_kernel::identity::users::Email;
+use saas_kernel::secret::TokenHash;
+use saas_kernel::store::Checkout;
+use uuid::Uuid;
+
+use crate::error::{PgResult, bad_row};
+use crate::store::Parked;
+
+pub(crate) struct PgLookups(pub(crate) Parked);
+
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    session_id: Uuid,
+    user_id: Uuid,
+    seen_at: DateTime<Utc>,
+    workspace_id: Option<Uuid>,
+    role: Option<String>,
+    plan: Option<String>,
+    access: Option<String>,
+}
+
+impl TryFrom<SessionRow> for SessionFound {
+    type Error = StoreError;
+
+    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let membership = match (row.workspace_id, row.role, row.access) {
+            (Some(workspace), Some(role), Some(access)) => Some(MembershipFound {
+                workspace: workspace.into(),
+                role,
+                plan: row.plan,
+                access: Access::from_stored(&access).ok_or_else(|| bad_row("workspaces", "access", &access))?,
+            }),
+            _ => None,
+        };
+        Ok(Self { id: row.session_id.into(), user: row.user_id.into(), seen_at: row.seen_at, membership })
+    }
+}
+
+#[async_trait]
+impl Lookups for PgLookups {
+    async fn session(
+        &mut self,
+        token: &TokenHash,
+        workspace: Option<&WorkspaceRef>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<SessionFound>, StoreError> {
+        let (id, slug) = match workspace {
+            Some(WorkspaceRef::Id(id)) => (Some(id.uuid()), None),
+            Some(WorkspaceRef::Slug(slug)) => (None, Some(slug.as_str())),
+            None => (None, None),
+        };
+        let row: Option<SessionRow> = sqlx::query_as(
+            "SELECT session_id, user_id, seen_at, workspace_id, role, plan, access FROM kernel.authenticate_session($1, $2, $3, $4)",
+        )
+        .bind(token.0.as_slice())
+        .bind(id)
+        .bind(slug)
+        .bind(now)
+        .fetch_optional(&mut *self.0.connection)
+        .await
+        .store()?;
+        row.map(SessionFound::try_from).transpose()
+    }
+
+    async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError> {
+        let row: Option<(Uuid, String)> = sqlx::query_as("SELECT user_id, password_hash FROM kernel.login_lookup($1)")
+            .bind(email.lower())
+            .fetch_optional(&mut *self.0.connection)
+            .await
+            .store()?;
+        Ok(row.map(|(user, hash)| LoginFound { user: user.into(), password: PasswordHash::stored(hash) }))
+    }
+
+    fn park(self: Box<Self>) -> Checkout {
+        Checkout::holding(self.0)
+    }
+}

@@ -1,0 +1,30 @@
+//! The SaaS kernel's system of record: Postgres, with row-level security behind every tenant table.
+//!
+//! Two logins are two types: [`PgStore`] is what requests use and sees one workspace at a time; [`PgSystem`] is for workers,
+//! the webhook receiver and staff. [`migrate`] runs with the owner's URL, apart from both.
+//!
+//! The same file name means the same thing here and in `saas-kernel`: `tenancy/workspaces.rs` implements the repository
+//! that `saas_kernel::tenancy::workspaces` declares.
+#![warn(missing_docs)]
+
+mod audit;
+mod billing;
+mod connect;
+mod error;
+mod guard;
+mod identity;
+mod migrate;
+mod records;
+mod store;
+mod system;
+mod tenancy;
+#[cfg(feature = "testing_off")]
+pub mod testing;
+mod tx;
+
+pub use connect::{ConnectError, PgOptions};
+pub use error::PgResult;
+pub use migrate::{MigrateError, Migrations, Role, create_roles};
+pub use store::PgStore;
+pub use system::PgSystem;
+pub use tx::PgTx;

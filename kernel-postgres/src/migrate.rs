@@ -1,0 +1,159 @@
+//! Migrations: the kernel's own in schema `kernel`, then the product's in its schema, as `kernel_owner`, with the owner's
+//! URL and never at start-up of a server. Several replicas may run them at once: one works, the others wait.
+//!
+//! The wait is a session lock, so the owner's URL must lead to Postgres itself and not to a transaction pooler.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError as SqlxMigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+/// The kernel's migrations.
+pub(crate) static KERNEL: Migrator = sqlx::migrate!();
+
+/// The kernel's migrations and the product's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Migrations {
+    product: Option<&'static Migrator>,
+}
+
+/// Why the schema was not brought up to date. What was applied before stays; running it again goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The URL is not one, or nobody answers.
+    #[error("the owner's database URL does not work: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// The login is not a member of `kernel_owner`.
+    #[error("this login cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql as an administrator, then GRANT kernel_owner TO this login and GRANT CREATE ON DATABASE to kernel_owner")]
+    Owner(#[source] sqlx::Error),
+    /// A migration failed or was changed after it was applied.
+    #[error("{whose} migrations: {source}")]
+    Migration {
+        /// `the kernel's` or `the product's`.
+        whose: &'static str,
+        /// What went wrong.
+        #[source]
+        source: SqlxMigrateError,
+    },
+}
+
+impl Migrations {
+    /// Only the kernel's.
+    pub fn kernel() -> Self {
+        Self::default()
+    }
+
+    /// And the product's, from `sqlx::migrate!("migrations")`. Keep them in a schema of their own.
+    #[must_use]
+    pub fn product(mut self, product: &'static Migrator) -> Self {
+        self.product = Some(product);
+        self
+    }
+
+    /// Brings the database at `owner_url` up to date and tells how many migrations it applied.
+    ///
+    /// # Errors
+    /// See [`MigrateError`].
+    pub async fn run(&self, owner_url: &str) -> Result<usize, MigrateError> {
+        let mut owner = as_owner(owner_url).await?;
+        let mut applied = run(&with_table(&KERNEL, "kernel.migrations", Some("kernel")), &mut owner, "the kernel's").await?;
+        if let Some(product) = self.product {
+            applied += run(&with_table(product, "kernel.product_migrations", None), &mut owner, "the product's").await?;
+        }
+        // Best effort: everything is committed, closing politely is only manners.
+        let _ = owner.close().await;
+        Ok(applied)
+    }
+
+    /// What [`Migrations::run`] would apply, in order: `0001 access`.
+    ///
+    /// # Errors
+    /// See [`MigrateError`].
+    pub async fn pending(&self, owner_url: &str) -> Result<Vec<String>, MigrateError> {
+        let mut owner = as_owner(owner_url).await?;
+        let mut pending = Vec::new();
+        for (migrator, table) in [(Some(&KERNEL), "kernel.migrations"), (self.product, "kernel.product_migrations")] {
+            let Some(migrator) = migrator else { continue };
+            let done = applied(&mut owner, table).await.map_err(MigrateError::Connect)?;
+            let new = migrator.iter().filter(|migration| !done.contains(&migration.version));
+            pending.extend(new.map(|migration| format!("{:04} {}", migration.version, migration.description)));
+        }
+        Ok(pending)
+    }
+}
+
+async fn applied(owner: &mut PgConnection, table: &'static str) -> Result<Vec<i64>, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&mut *owner).await?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar(AssertSqlSafe(format!("SELECT version FROM {table}"))).fetch_all(owner).await
+}
+
+fn with_table(migrator: &Migrator, table: &'static str, schema: Option<&'static str>) -> Migrator {
+    let mut own = Migrator { migrations: migrator.migrations.clone(), ..Migrator::DEFAULT };
+    own.dangerous_set_table_name(table);
+    if let Some(schema) = schema {
+        own.create_schema(schema);
+    }
+    own
+}
+
+async fn run(migrator: &Migrator, owner: &mut PgConnection, whose: &'static str) -> Result<usize, MigrateError> {
+    let table = migrator.table_name.to_string();
+    let before = count(owner, &table).await;
+    migrator.run(&mut *owner).await.map_err(|source| MigrateError::Migration { whose, source })?;
+    Ok(count(owner, &table).await.saturating_sub(before))
+}
+
+/// How many are applied; 0 when the table is not there yet.
+async fn count(owner: &mut PgConnection, table: &str) -> usize {
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    let count: Result<i64, _> = sqlx::query_scalar(sql).fetch_one(owner).await;
+    count.ok().and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
+}
+
+/// Connects and becomes `kernel_owner`, so that everything made belongs to a role nobody logs in as.
+async fn as_owner(url: &str) -> Result<PgConnection, MigrateError> {
+    let options = PgConnectOptions::from_str(url).map_err(MigrateError::Connect)?.application_name("saas-kernel migrate");
+    let options = options.log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(60));
+    let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
+    sqlx::query("SET ROLE kernel_owner").execute(&mut connection).await.map_err(MigrateError::Owner)?;
+    // A migration that waits for a lock holds up everybody who comes after it: give up and be run again.
+    sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await.map_err(MigrateError::Connect)?;
+    Ok(connection)
+}
+
+/// A login, for [`create_roles`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// `kernel_app`: requests.
+    App,
+    /// `kernel_system`: workers, the webhook receiver, staff.
+    System,
+}
+
+impl Role {
+    /// The login's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::App => "kernel_app",
+            Role::System => "kernel_system",
+        }
+    }
+}
+
+/// Makes the four roles in the cluster and lets `kernel_owner` work in the URL's database. Needs an administrator's URL;
+/// repeating it changes nothing. Passwords are yours to set: `ALTER ROLE kernel_app PASSWORD '…'`.
+///
+/// # Errors
+/// What Postgres says.
+pub async fn create_roles(administrator_url: &str) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnectOptions::from_str(administrator_url)?.connect().await?;
+    sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut connection).await?;
+    let grant = "DO $$ BEGIN EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO kernel_owner', current_database()); END $$";
+    sqlx::raw_sql(grant).execute(&mut connection).await?;
+    connection.close().await
+}

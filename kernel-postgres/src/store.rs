@@ -1,0 +1,92 @@
+//! The application login: begins transactions that see one scope.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use saas_kernel::identity::lookups::Lookups;
+use saas_kernel::store::Reach;
+use saas_kernel::{Grant, Scope, Store, StoreError, Tx};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, Transaction};
+
+use crate::connect::{self, ConnectError, PgOptions};
+use crate::error::PgResult;
+use crate::identity::lookups::PgLookups;
+use crate::tx::PgTx;
+
+/// The system of record as requests see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PgStore(Arc<PgPool>);
+
+/// A connection that authenticated a request, and the pool it belongs to.
+pub(crate) struct Parked {
+    pub(crate) pool: Arc<PgPool>,
+    pub(crate) connection: PoolConnection<Postgres>,
+}
+
+impl PgStore {
+    /// Connects as `kernel_app` with the defaults of [`PgOptions::app`].
+    ///
+    /// # Errors
+    /// Refuses a login that row-level security does not hold, and a schema that is too old; the error says what to run.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::connect_with(url, PgOptions::app()).await
+    }
+
+    /// [`PgStore::connect`] with a pool of one's own measure.
+    ///
+    /// # Errors
+    /// As [`PgStore::connect`].
+    pub async fn connect_with(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
+        Ok(Self(Arc::new(connect::pool(url, options, "kernel_app").await?)))
+    }
+
+    /// Begins a transaction in the proof's workspace, ready for the product's own SQL through [`PgTx::conn`]. `BEGIN` and
+    /// scope are one round trip; a request's idempotency key is claimed here too.
+    ///
+    /// # Errors
+    /// `Replay` when the key was used: return it, the HTTP layer answers with what is kept.
+    pub async fn begin_tenant(&self, grant: &Grant) -> Result<PgTx, StoreError> {
+        self.open(Scope::of(grant)).await
+    }
+
+    async fn open(&self, scope: Scope) -> Result<PgTx, StoreError> {
+        // Only typed UUIDs are put into the text.
+        let sql = match scope.reach() {
+            Reach::Tenant(workspace) => format!("BEGIN; SET LOCAL app.workspace_id = '{}'", workspace.uuid()),
+            Reach::User(user) => format!("BEGIN; SET LOCAL app.self_id = '{}'", user.uuid()),
+            Reach::Founding(user, workspace) => format!(
+                "BEGIN; SET LOCAL app.workspace_id = '{}'; SET LOCAL app.self_id = '{}'",
+                workspace.uuid(),
+                user.uuid()
+            ),
+            Reach::System(_) => return Err(StoreError::Scope),
+        };
+        let parked = scope.checkout().take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.0));
+        let connection = match parked {
+            Some(parked) => parked.connection,
+            None => self.0.acquire().await.store()?,
+        };
+        let tx = Transaction::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await.store()?;
+        let mut tx = PgTx::new(tx, scope);
+        tx.claim_idempotency_key().await?;
+        Ok(tx)
+    }
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError> {
+        Ok(Box::new(self.open(scope).await?))
+    }
+
+    async fn lookups(&self) -> Result<Box<dyn Lookups>, StoreError> {
+        let connection = self.0.acquire().await.store()?;
+        Ok(Box::new(PgLookups(Parked { pool: self.0.clone(), connection })))
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&*self.0).await.store()?;
+        Ok(())
+    }
+}

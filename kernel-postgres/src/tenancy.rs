@@ -1,0 +1,4 @@
+//! Workspaces and their members.
+
+mod members;
+mod workspaces;
