@@ -59,7 +59,12 @@ ORDER BY at DESC, id DESC LIMIT $11";
 
 #[async_trait]
 impl AuditLog for PgTx {
-    async fn list(&mut self, workspace: WorkspaceId, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditRecord>, StoreError> {
+    async fn list(
+        &mut self,
+        workspace: WorkspaceId,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
         let rows: Vec<AuditRow> = sqlx::query_as(LIST)
             .bind(workspace.uuid())
             .bind(page.after.map(|after| after.at))

@@ -21,7 +21,10 @@ impl PgOptions {
     /// For requests.
     pub fn app() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { max_connections: u32::try_from(cores * 4).unwrap_or(8).max(8), acquire_timeout: Duration::from_millis(1500) }
+        Self {
+            max_connections: u32::try_from(cores * 4).unwrap_or(8).max(8),
+            acquire_timeout: Duration::from_millis(1500),
+        }
     }
 
     /// For workers and the webhook receiver.
@@ -46,7 +49,9 @@ pub enum ConnectError {
         source: sqlx::Error,
     },
     /// The login could see or change every workspace's rows.
-    #[error("the login `{login}` is not safe to serve requests with:\n{problems}\nUse the login `{expected}` instead; to make it: {mend}")]
+    #[error(
+        "the login `{login}` is not safe to serve requests with:\n{problems}\nUse the login `{expected}` instead; to make it: {mend}"
+    )]
     Unsafe {
         /// The login that tried.
         login: String,
@@ -58,7 +63,9 @@ pub enum ConnectError {
         mend: String,
     },
     /// The schema is not the one this version needs.
-    #[error("the database is at schema version {found}, this version needs {needed}; run `migrate` with the owner's URL first")]
+    #[error(
+        "the database is at schema version {found}, this version needs {needed}; run `migrate` with the owner's URL first"
+    )]
     Schema {
         /// What is there; 0 for nothing.
         found: i64,
@@ -118,7 +125,11 @@ SELECT r.rolsuper AS superuser, r.rolbypassrls AS bypasses,
                OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = g.oid))) AS member_of
 FROM pg_roles r WHERE r.rolname = current_user";
 
-async fn refuse_unsafe(pool: &PgPool, login: &str, expected: &'static str) -> Result<Result<(), ConnectError>, sqlx::Error> {
+async fn refuse_unsafe(
+    pool: &PgPool,
+    login: &str,
+    expected: &'static str,
+) -> Result<Result<(), ConnectError>, sqlx::Error> {
     let powers: Powers = sqlx::query_as(POWERS).fetch_one(pool).await?;
     let mut problems = Vec::new();
     if powers.superuser {
@@ -128,7 +139,9 @@ async fn refuse_unsafe(pool: &PgPool, login: &str, expected: &'static str) -> Re
         problems.push(format!("  it has BYPASSRLS; ALTER ROLE \"{login}\" NOBYPASSRLS"));
     }
     if let Some(tables) = powers.owns {
-        problems.push(format!("  it owns {tables}: an owner can switch row-level security off; ALTER TABLE … OWNER TO kernel_owner"));
+        problems.push(format!(
+            "  it owns {tables}: an owner can switch row-level security off; ALTER TABLE … OWNER TO kernel_owner"
+        ));
     }
     if let Some(roles) = powers.member_of {
         problems.push(format!("  it is a member of {roles}; REVOKE {roles} FROM \"{login}\""));

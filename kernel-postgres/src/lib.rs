@@ -18,7 +18,7 @@ mod records;
 mod store;
 mod system;
 mod tenancy;
-#[cfg(feature = "testing_off")]
+#[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
 

@@ -76,15 +76,18 @@ impl Records for Buffer {
     }
 }
 
+/// `coalesce`: a JSON null in a record becomes an SQL NULL.
 const FLUSH: &str = "
 WITH audit AS (
     INSERT INTO kernel.audit_log (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip,
                                   user_agent, request_id)
-    SELECT * FROM jsonb_to_recordset($1) AS r(workspace_id uuid, id uuid, actor_type text, actor_id uuid, actor_label text,
+    SELECT workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, coalesce(meta, '{}'), ip,
+           user_agent, request_id
+    FROM jsonb_to_recordset($1) AS r(workspace_id uuid, id uuid, actor_type text, actor_id uuid, actor_label text,
         action text, target_type text, target_id text, meta jsonb, ip text, user_agent text, request_id text)
 )
 INSERT INTO kernel.outbox (workspace_id, id, subject, body)
-SELECT * FROM jsonb_to_recordset($2) AS r(workspace_id uuid, id uuid, subject text, body jsonb)";
+SELECT workspace_id, id, subject, coalesce(body, 'null') FROM jsonb_to_recordset($2) AS r(workspace_id uuid, id uuid, subject text, body jsonb)";
 
 impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {

@@ -39,8 +39,10 @@ impl PgSystem {
     /// What the database says; nothing is changed then.
     pub async fn sync_catalog(&self, catalog: &Catalog) -> Result<bool, StoreError> {
         let fingerprint = catalog.limits_fingerprint();
-        let known: Option<String> =
-            sqlx::query_scalar("SELECT value FROM kernel.settings WHERE key = 'limits'").fetch_optional(&self.0).await.store()?;
+        let known: Option<String> = sqlx::query_scalar("SELECT value FROM kernel.settings WHERE key = 'limits'")
+            .fetch_optional(&self.0)
+            .await
+            .store()?;
         if known.as_deref() == Some(&fingerprint) {
             return Ok(false);
         }

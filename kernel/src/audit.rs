@@ -100,7 +100,13 @@ impl AuditEntry {
 ///
 /// # Errors
 /// When the transaction is of another workspace.
-pub fn record<P>(can: &Can<P>, tx: &mut dyn Tx, action: &'static str, target: &'static str, id: impl Display) -> Result<(), Error> {
+pub fn record<P>(
+    can: &Can<P>,
+    tx: &mut dyn Tx,
+    action: &'static str,
+    target: &'static str,
+    id: impl Display,
+) -> Result<(), Error> {
     record_with(can, tx, action, target, id, Value::Null)
 }
 
@@ -176,14 +182,24 @@ pub struct AuditFilter {
 #[async_trait]
 pub trait AuditLog: Send {
     /// Entries of `workspace`, newest first.
-    async fn list(&mut self, workspace: WorkspaceId, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditRecord>, StoreError>;
+    async fn list(
+        &mut self,
+        workspace: WorkspaceId,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError>;
 }
 
 /// The workspace's log, newest first.
 ///
 /// # Errors
 /// `validation_failed` when the period is empty.
-pub async fn list(can: &Can<ReadAudit>, tx: &mut dyn Tx, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditRecord>, Error> {
+pub async fn list(
+    can: &Can<ReadAudit>,
+    tx: &mut dyn Tx,
+    filter: &AuditFilter,
+    page: &PageRequest,
+) -> Result<Page<AuditRecord>, Error> {
     if let (Some(from), Some(until)) = (filter.from, filter.until)
         && from >= until
     {

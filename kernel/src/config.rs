@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::access::{Pattern, RoleRules, Roles};
@@ -93,7 +93,9 @@ impl ProductConfig {
         let lines: Vec<u64> = file.plans.iter().map(|plan| plan.key.referenced.line()).collect();
         let catalog = Catalog::new(file.plans.into_iter().map(FilePlan::plan).collect()).map_err(|problems| {
             let line = |plan: usize| lines.get(plan).copied().unwrap_or(1);
-            refuse(problems.into_iter().map(|problem| format!("line {}: {}", line(problem.plan), problem.text)).collect())
+            refuse(
+                problems.into_iter().map(|problem| format!("line {}: {}", line(problem.plan), problem.text)).collect(),
+            )
         })?;
         Ok(Self {
             brand: file.brand,
@@ -234,10 +236,16 @@ impl<'de> Deserialize<'de> for FileCap {
                 f.write_str("a number from 0, or `unlimited`")
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<FileCap, E> {
-                if i64::try_from(n).is_ok() { Ok(FileCap(Cap::Finite(n))) } else { Err(E::custom("that number is too large; write `unlimited`")) }
+                if i64::try_from(n).is_ok() {
+                    Ok(FileCap(Cap::Finite(n)))
+                } else {
+                    Err(E::custom("that number is too large; write `unlimited`"))
+                }
             }
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<FileCap, E> {
-                u64::try_from(n).map(|n| FileCap(Cap::Finite(n))).map_err(|_| E::custom(format!("a limit of {n} means nothing; write `unlimited`")))
+                u64::try_from(n)
+                    .map(|n| FileCap(Cap::Finite(n)))
+                    .map_err(|_| E::custom(format!("a limit of {n} means nothing; write `unlimited`")))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<FileCap, E> {
                 match (text, text.parse::<i64>()) {
@@ -271,7 +279,9 @@ impl<'de> Deserialize<'de> for FileQuota {
             let calls = calls.parse().ok().filter(|calls| *calls > 0)?;
             Some(Quota { calls, per: Duration::from_secs(per) })
         });
-        let wrong = || de::Error::custom(format!("`{text}` is not a rate; write `10/minute` (second, minute, hour, day) or `off`"));
+        let wrong = || {
+            de::Error::custom(format!("`{text}` is not a rate; write `10/minute` (second, minute, hour, day) or `off`"))
+        };
         quota.map(|quota| Self(Some(quota))).ok_or_else(wrong)
     }
 }

@@ -27,6 +27,12 @@ pub struct Ctx {
 impl Ctx {
     /// For jobs, commands and tests: no client behind it.
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self { now, request_id: RequestId::generate(now).to_string().into(), ip: None, user_agent: None, idempotency: None }
+        Self {
+            now,
+            request_id: RequestId::generate(now).to_string().into(),
+            ip: None,
+            user_agent: None,
+            idempotency: None,
+        }
     }
 }

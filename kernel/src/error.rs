@@ -89,9 +89,11 @@ pub mod codes {
         FORBIDDEN = "forbidden", Forbidden, "Ask an owner of the workspace for the permission named in the message.";
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";
         NOT_FOUND = "not_found", NotFound, "Check the address; what you may not see looks like what does not exist.";
+        BAD_REQUEST = "bad_request", Malformed, "Compare the request with /openapi.json.";
         METHOD_NOT_ALLOWED = "method_not_allowed", Method, "Use a method listed in the `Allow` header.";
         REQUEST_TIMEOUT = "request_timeout", Slow, "Send the whole request without pauses.";
         SLUG_TAKEN = "slug_taken", Conflict, "Choose another slug.";
+        CONFLICT = "conflict", Conflict, "Read the resource again and decide anew.";
         IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight", Conflict, "The first request with this key still runs; repeat this one in a moment.";
         IDEMPOTENCY_DONE = "idempotency_done", Conflict, "The first request with this key succeeded, its answer was not kept; read the resource instead.";
         IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", Invalid, "Use a new Idempotency-Key for a different request.";
@@ -237,7 +239,8 @@ impl Fields {
     pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Refusal>) -> Option<T> {
         parsed
             .map_err(|refusal| {
-                let message = refusal.field_errors().first().map_or_else(|| refusal.message.clone(), |f| f.message.clone());
+                let message =
+                    refusal.field_errors().first().map_or_else(|| refusal.message.clone(), |f| f.message.clone());
                 self.0.push(FieldError { field: field.into(), message });
             })
             .ok()

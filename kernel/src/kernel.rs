@@ -11,7 +11,7 @@ use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Brand, ProductConfig};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::guard::rate_limit::{Bucket, RateLimiter, RateLimits, refusal};
 use crate::hooks::{Hooks, NoHooks};
 use crate::identity::password::Passwords;
@@ -112,13 +112,13 @@ impl Kernel {
         Some(Processor::new(self.clone(), system, billing))
     }
 
-    /// Counts a call against the quota of `bucket`.
+    /// Counts a call against the quota of `bucket`; the key is only made where there is one.
     ///
     /// # Errors
     /// `rate_limited`, with when to try again.
-    pub async fn rate_limit(&self, bucket: Bucket, key: &str) -> Result<(), Error> {
+    pub async fn rate_limit(&self, bucket: Bucket, key: impl FnOnce() -> String) -> Result<(), Refusal> {
         let Some(quota) = self.0.settings.rate_limits.quota(bucket) else { return Ok(()) };
-        self.0.limiter.check(bucket, key, quota).await.map_err(|wait| refusal(wait).into())
+        self.0.limiter.check(bucket, &key(), quota).await.map_err(refusal)
     }
 }
 
@@ -214,7 +214,11 @@ impl KernelBuilder {
         };
         let config = self.config;
         Ok(Kernel(Arc::new(Inner {
-            settings: Settings { brand: config.brand, session_life: config.session_life, rate_limits: config.rate_limits },
+            settings: Settings {
+                brand: config.brand,
+                session_life: config.session_life,
+                rate_limits: config.rate_limits,
+            },
             catalog: Arc::new(config.catalog),
             roles,
             store,

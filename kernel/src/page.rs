@@ -23,6 +23,18 @@ pub struct Position {
     pub id: Uuid,
 }
 
+/// A caller's wish, as in `?cursor=…&limit=…`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// `next_cursor` of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// How many rows, up to [`MAX_LIMIT`].
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
 /// Which page of a list is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageRequest {
@@ -33,12 +45,12 @@ pub struct PageRequest {
 
 impl PageRequest {
     /// From a caller's wish. `context` names the list, the workspace and the filters: a cursor is valid only there.
-    pub fn parse(limit: Option<u32>, cursor: Option<&str>, context: &str, key: &SigningKey) -> Result<Self, Refusal> {
-        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    pub(crate) fn parse(query: &PageQuery, context: &str, key: &SigningKey) -> Result<Self, Refusal> {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Refusal::field("limit", format!("must be between 1 and {MAX_LIMIT}")));
         }
-        let after = cursor.map(|text| open(text, context, key)).transpose()?;
+        let after = query.cursor.as_deref().map(|text| open(text, context, key)).transpose()?;
         Ok(Self { limit, after })
     }
 
@@ -78,7 +90,7 @@ impl<T> Page<T> {
     }
 
     /// The next page's cursor, sealed for `context`.
-    pub fn next_cursor(&self, context: &str, key: &SigningKey) -> Option<String> {
+    pub(crate) fn next_cursor(&self, context: &str, key: &SigningKey) -> Option<String> {
         self.next.map(|position| seal(&position, context, key))
     }
 }
@@ -101,8 +113,11 @@ fn seal(position: &Position, context: &str, key: &SigningKey) -> String {
 
 fn open(text: &str, context: &str, key: &SigningKey) -> Result<Position, Refusal> {
     let refusal = || {
-        Refusal::new(&codes::INVALID_CURSOR, "this cursor was not issued for this list; use `next_cursor` of its previous page, or leave it out")
-            .at("cursor")
+        Refusal::new(
+            &codes::INVALID_CURSOR,
+            "this cursor was not issued for this list; use `next_cursor` of its previous page, or leave it out",
+        )
+        .at("cursor")
     };
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refusal())?;
     let (plain, mac) = bytes.split_at_checked(PLAIN).filter(|(_, mac)| mac.len() == MAC).ok_or_else(refusal)?;
@@ -127,13 +142,18 @@ mod tests {
     fn a_cursor_is_good_for_its_own_list_only() {
         let position = Position { at: "2026-01-01T00:00:00.123456Z".parse().unwrap(), id: Uuid::from_u128(7) };
         let cursor = seal(&position, "projects/ws_a", &key());
-        let parse = |cursor: &str, context: &str| PageRequest::parse(None, Some(cursor), context, &key());
+        let parse = |cursor: &str, context: &str| {
+            PageRequest::parse(&PageQuery { cursor: Some(cursor.to_owned()), limit: None }, context, &key())
+        };
         assert_eq!(parse(&cursor, "projects/ws_a").unwrap().after, Some(position));
         assert_eq!(parse(&cursor, "projects/ws_b").unwrap_err().code(), "invalid_cursor");
         assert_eq!(parse("AAAA", "projects/ws_a").unwrap_err().code(), "invalid_cursor");
         assert_eq!(parse("\u{0}", "projects/ws_a").unwrap_err().code(), "invalid_cursor");
         for limit in [0, 101] {
-            assert_eq!(PageRequest::parse(Some(limit), None, "", &key()).unwrap_err().code(), "validation_failed");
+            assert_eq!(
+                PageRequest::parse(&PageQuery { cursor: None, limit: Some(limit) }, "", &key()).unwrap_err().code(),
+                "validation_failed"
+            );
         }
     }
 

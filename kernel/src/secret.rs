@@ -107,7 +107,10 @@ mod tests {
     fn a_token_never_prints_itself() {
         let token = Token::generate("sk_");
         assert!(token.expose().starts_with("sk_") && token.expose().len() == 3 + 43);
-        assert_eq!(format!("{token:?} {:?} {:?}", token.hash(), SigningKey::ephemeral()), "Token(redacted) TokenHash(redacted) SigningKey(redacted)");
+        assert_eq!(
+            format!("{token:?} {:?} {:?}", token.hash(), SigningKey::ephemeral()),
+            "Token(redacted) TokenHash(redacted) SigningKey(redacted)"
+        );
         assert_eq!(Token::presented(token.expose()).hash(), token.hash());
     }
 

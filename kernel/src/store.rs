@@ -137,7 +137,12 @@ impl Scope {
     /// For implementations of [`SystemStore`] only; a [`Store`] refuses it.
     #[doc(hidden)]
     pub fn system(part: &'static str) -> Self {
-        Self { reach: Reach::System(part), actor: Actor::System(part), idempotency: None, checkout: Checkout::default() }
+        Self {
+            reach: Reach::System(part),
+            actor: Actor::System(part),
+            idempotency: None,
+            checkout: Checkout::default(),
+        }
     }
 
     fn new(reach: Reach, actor: Actor, ctx: &Ctx, checkout: Checkout) -> Self {
@@ -226,6 +231,8 @@ pub enum StoreError {
 pub enum Replay {
     /// The same request was answered before: answer the same.
     Answer(Box<StoredAnswer>),
+    /// The same request still runs.
+    InFlight,
     /// The same request succeeded, but its handler kept no answer.
     Done,
     /// The key belongs to a different request.

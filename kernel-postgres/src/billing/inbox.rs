@@ -68,7 +68,12 @@ impl Inbox for PgTx {
         Ok(inserted.rows_affected() == 1)
     }
 
-    async fn claim(&mut self, n: u32, now: DateTime<Utc>, lease: DateTime<Utc>) -> Result<Vec<ClaimedEvent>, StoreError> {
+    async fn claim(
+        &mut self,
+        n: u32,
+        now: DateTime<Utc>,
+        lease: DateTime<Utc>,
+    ) -> Result<Vec<ClaimedEvent>, StoreError> {
         let mut rows: Vec<EventRow> =
             sqlx::query_as(CLAIM).bind(now).bind(i64::from(n)).bind(lease).fetch_all(self.conn()).await.store()?;
         rows.sort_by_key(|row| row.event_created);

@@ -49,23 +49,26 @@ impl Limits for PgTx {
     }
 
     async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError> {
-        let rows: Vec<(String, i64, Option<i64>)> = sqlx::query_as("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1")
-            .bind(workspace.uuid())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<(String, i64, Option<i64>)> =
+            sqlx::query_as("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1")
+                .bind(workspace.uuid())
+                .fetch_all(self.conn())
+                .await
+                .store()?;
         Ok(rows.into_iter().map(|(key, used, cap)| (key, usage(used, cap))).collect())
     }
 
     async fn open(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError> {
         let (keys, caps) = columns(caps);
-        sqlx::query("INSERT INTO kernel.usage (workspace_id, key, cap) SELECT $1, * FROM unnest($2::text[], $3::bigint[])")
-            .bind(workspace.uuid())
-            .bind(keys)
-            .bind(caps)
-            .execute(self.conn())
-            .await
-            .store()?;
+        sqlx::query(
+            "INSERT INTO kernel.usage (workspace_id, key, cap) SELECT $1, * FROM unnest($2::text[], $3::bigint[])",
+        )
+        .bind(workspace.uuid())
+        .bind(keys)
+        .bind(caps)
+        .execute(self.conn())
+        .await
+        .store()?;
         Ok(())
     }
 

@@ -68,7 +68,12 @@ ON CONFLICT (workspace_id, provider, provider_subscription) DO UPDATE SET
 
 #[async_trait]
 impl Subscriptions for PgTx {
-    async fn workspace_of(&mut self, provider: &str, subscription: &str, customer: &str) -> Result<Option<WorkspaceId>, StoreError> {
+    async fn workspace_of(
+        &mut self,
+        provider: &str,
+        subscription: &str,
+        customer: &str,
+    ) -> Result<Option<WorkspaceId>, StoreError> {
         let row: Option<Uuid> = sqlx::query_scalar(WORKSPACE_OF)
             .bind(provider)
             .bind(subscription)

@@ -46,7 +46,11 @@ impl PgTx {
             .bind(KEEP)
             .execute(self.conn())
             .await
-            .store()?;
+            .store()
+            .map_err(|error| match error {
+                StoreError::Locked => StoreError::Replay(Replay::InFlight),
+                other => other,
+            })?;
         if claimed.rows_affected() == 1 {
             return Ok(());
         }

@@ -40,7 +40,13 @@ impl Sessions for PgTx {
         Ok(deleted.rows_affected() > 0)
     }
 
-    async fn touch(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>, life: SessionLife) -> Result<(), StoreError> {
+    async fn touch(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        now: DateTime<Utc>,
+        life: SessionLife,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE kernel.sessions SET seen_at = $3, expires_at = greatest(expires_at, least($4, created_at + $5))
              WHERE user_id = $1 AND id = $2 AND seen_at < $3 AND expires_at > $3",

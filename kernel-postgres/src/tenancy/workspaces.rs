@@ -95,7 +95,8 @@ impl Workspaces for PgTx {
     }
 
     async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        let row: Option<WorkspaceRow> = sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(self.conn()).await.store()?;
+        let row: Option<WorkspaceRow> =
+            sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(self.conn()).await.store()?;
         row.map(Workspace::try_from).transpose()
     }
 
@@ -112,7 +113,12 @@ impl Workspaces for PgTx {
         Ok(Page::cut(workspaces, page, Workspace::position))
     }
 
-    async fn rename(&mut self, id: WorkspaceId, rename: &Rename, at: DateTime<Utc>) -> Result<Option<Workspace>, StoreError> {
+    async fn rename(
+        &mut self,
+        id: WorkspaceId,
+        rename: &Rename,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Workspace>, StoreError> {
         let row: Option<WorkspaceRow> = sqlx::query_as(RENAME)
             .bind(id.uuid())
             .bind(rename.name.as_ref().map(WorkspaceName::as_str))
@@ -134,7 +140,13 @@ impl Workspaces for PgTx {
         Ok(row.is_some())
     }
 
-    async fn set_plan(&mut self, id: WorkspaceId, plan: Option<&str>, access: Access, at: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn set_plan(
+        &mut self,
+        id: WorkspaceId,
+        plan: Option<&str>,
+        access: Access,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE kernel.workspaces SET plan = $2, access = $3, updated_at = $4 WHERE id = $1")
             .bind(id.uuid())
             .bind(plan)

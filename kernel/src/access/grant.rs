@@ -14,6 +14,8 @@ use crate::billing::subscription::Access;
 use crate::ctx::Ctx;
 use crate::error::{Refusal, codes};
 use crate::id::WorkspaceId;
+use crate::kernel::Kernel;
+use crate::page::{Page, PageQuery, PageRequest};
 use crate::store::{Checkout, Reach, StoreError, Tx};
 
 /// Who calls, in which workspace, as what. Made by authentication only; there is no public constructor.
@@ -25,7 +27,7 @@ pub struct Grant {
     pub(crate) role: Arc<Role>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) access: Access,
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) kernel: Kernel,
     pub(crate) checkout: Checkout,
 }
 
@@ -33,7 +35,11 @@ impl Grant {
     /// The proof of `P`, or why not. The only way to a [`Can`].
     pub fn allow<P: Permission>(self: &Arc<Self>) -> Result<Can<P>, Refusal> {
         if !self.role.bits.has(P::bit()) {
-            let text = format!("your role `{}` does not hold the permission `{}`; ask an owner of the workspace", self.role.name, P::NAME);
+            let text = format!(
+                "your role `{}` does not hold the permission `{}`; ask an owner of the workspace",
+                self.role.name,
+                P::NAME
+            );
             return Err(Refusal::new(&codes::FORBIDDEN, text));
         }
         if P::WRITES && self.access == Access::ReadOnly {
@@ -94,7 +100,24 @@ impl Grant {
 
     /// Every plan, to name the one that unlocks what is refused.
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        self.kernel.catalog()
+    }
+
+    /// Which page of `list` is wanted. The cursor is good for this list in this workspace only; put filters into `list`.
+    ///
+    /// # Errors
+    /// `invalid_cursor`, or `validation_failed` for the limit.
+    pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
+        PageRequest::parse(query, &self.list_context(list), self.kernel.signing_key())
+    }
+
+    /// The cursor of the page after `page`, for the same `list`.
+    pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
+        page.next_cursor(&self.list_context(list), self.kernel.signing_key())
+    }
+
+    fn list_context(&self, list: &str) -> String {
+        format!("{list} of {}", self.workspace)
     }
 
     pub(crate) fn checkout(&self) -> &Checkout {

@@ -82,7 +82,8 @@ impl Roles {
                 if matched.peek().is_none() {
                     let at = pattern.line.map_or_else(String::new, |line| format!("line {line}: "));
                     let (role, text, declared) = (&rule.name, &pattern.text, names(&registry));
-                    problems.push(format!("{at}role `{role}`: no permission matches `{text}`; declared are {declared}"));
+                    problems
+                        .push(format!("{at}role `{role}`: no permission matches `{text}`; declared are {declared}"));
                 }
                 bits = matched.fold(bits, |bits, permission| bits.with(intern(permission.name)));
             }
@@ -123,7 +124,10 @@ impl Roles {
     /// The matrix as a Markdown table: one row per permission, one column per role.
     pub fn table(&self) -> String {
         let roles = self.ranked();
-        let mut out = format!("| permission | {} |\n|---|", roles.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(" | "));
+        let mut out = format!(
+            "| permission | {} |\n|---|",
+            roles.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(" | ")
+        );
         out.push_str(&"---|".repeat(roles.len()));
         for permission in &self.registry {
             let cells = roles.iter().map(|role| if role.bits.has(intern(permission.name)) { "yes" } else { "" });

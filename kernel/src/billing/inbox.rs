@@ -57,7 +57,12 @@ pub trait Inbox: Send {
     /// Keeps the event; `false` if it is there already.
     async fn receive(&mut self, provider: &str, event: &ProviderEvent, at: DateTime<Utc>) -> Result<bool, StoreError>;
     /// Claims up to `n` events that are due, until `lease`, oldest first, without waiting for other processors.
-    async fn claim(&mut self, n: u32, now: DateTime<Utc>, lease: DateTime<Utc>) -> Result<Vec<ClaimedEvent>, StoreError>;
+    async fn claim(
+        &mut self,
+        n: u32,
+        now: DateTime<Utc>,
+        lease: DateTime<Utc>,
+    ) -> Result<Vec<ClaimedEvent>, StoreError>;
     /// Ends the attempt. `false` if it is no longer this processor's: everything it did must be rolled back.
     async fn finish(&mut self, event: &ClaimedEvent, outcome: &Outcome, at: DateTime<Utc>) -> Result<bool, StoreError>;
 }

@@ -91,7 +91,9 @@ pub async fn check_limit<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit) -> Resu
 pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusal {
     let plan = grant.plan();
     let state = match usage {
-        Some(Usage { used, cap: Cap::Finite(cap) }) => format!("{used} of {cap} `{key}` of the plan {} are used", plan.name),
+        Some(Usage { used, cap: Cap::Finite(cap) }) => {
+            format!("{used} of {cap} `{key}` of the plan {} are used", plan.name)
+        }
         Some(Usage { cap: Cap::Unlimited, .. }) | None => format!("the `{key}` of the plan {} are used up", plan.name),
     };
     let wanted = usage.map_or(n, |usage| usage.used + n);
@@ -102,7 +104,8 @@ pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusa
                 Some(Cap::Finite(n)) => n.to_string(),
                 Some(Cap::Unlimited) | None => "any number".to_owned(),
             };
-            Refusal::new(&codes::LIMIT_REACHED, format!("{state}; {} allows {allows}", larger.name)).unlocked_by(&larger.key)
+            Refusal::new(&codes::LIMIT_REACHED, format!("{state}; {} allows {allows}", larger.name))
+                .unlocked_by(&larger.key)
         }
         None => Refusal::new(&codes::LIMIT_REACHED, format!("{state}; remove something first")),
     }

@@ -99,7 +99,9 @@ impl Processor {
     async fn process(&self, event: &ClaimedEvent) -> Result<(), Error> {
         let Err(error) = self.apply(event).await else { return Ok(()) };
         let text = match &error {
-            Error::Store(source) => format!("{source}: {}", std::error::Error::source(source).map_or_else(String::new, ToString::to_string)),
+            Error::Store(source) => {
+                format!("{source}: {}", std::error::Error::source(source).map_or_else(String::new, ToString::to_string))
+            }
             Error::Refused(_) | Error::Broken(_) => error.to_string(),
         };
         tracing::warn!(event = %event.event_id, kind = %event.kind, attempt = event.attempt, error = %text, "billing event failed");
@@ -120,7 +122,9 @@ impl Processor {
         }
         match fact {
             BillingFact::Subscription(fact) => self.subscription(&mut *tx, event, *fact).await?,
-            BillingFact::Ignored(why) => tracing::debug!(event = %event.event_id, kind = %event.kind, why, "billing event ignored"),
+            BillingFact::Ignored(why) => {
+                tracing::debug!(event = %event.event_id, kind = %event.kind, why, "billing event ignored")
+            }
         }
         Ok(tx.commit().await?)
     }
@@ -129,7 +133,8 @@ impl Processor {
         let provider = self.provider.name();
         let workspace = self.workspace(tx, provider, &fact).await?;
         let all = tx.subscriptions().of_workspace(workspace).await?;
-        let current = all.iter().find(|s| s.provider == provider && s.provider_subscription == fact.provider_subscription);
+        let current =
+            all.iter().find(|s| s.provider == provider && s.provider_subscription == fact.provider_subscription);
         let deleted = fact.deleted;
         let reduced = reduce(current, fact, workspace, provider, self.kernel.catalog()).map_err(Error::broken)?;
         let Reduced::Changed(next) = reduced else { return Ok(()) };
@@ -156,9 +161,12 @@ impl Processor {
 
     /// Finds and locks the workspace: by what we know already, else by what checkout told the provider.
     async fn workspace(&self, tx: &mut dyn Tx, provider: &str, fact: &SubscriptionFact) -> Result<WorkspaceId, Error> {
-        let known = tx.subscriptions().workspace_of(provider, &fact.provider_subscription, &fact.provider_customer).await?;
+        let known =
+            tx.subscriptions().workspace_of(provider, &fact.provider_subscription, &fact.provider_customer).await?;
         let workspace = known.or(fact.workspace).ok_or_else(|| {
-            Error::broken("no workspace is known for this subscription or customer, and the metadata has no `workspace_id`")
+            Error::broken(
+                "no workspace is known for this subscription or customer, and the metadata has no `workspace_id`",
+            )
         })?;
         if tx.workspaces().lock(workspace).await? {
             Ok(workspace)

@@ -198,7 +198,8 @@ pub fn reduce(
         }
     }
     let found = fact.items.iter().find_map(|item| {
-        let plan = catalog.plan_for_price(&item.price).or_else(|| catalog.plan_for_price(item.lookup_key.as_deref()?))?;
+        let plan =
+            catalog.plan_for_price(&item.price).or_else(|| catalog.plan_for_price(item.lookup_key.as_deref()?))?;
         Some((item, plan))
     });
     let (item, plan) = found.ok_or_else(|| {
@@ -250,7 +251,12 @@ pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
 #[async_trait]
 pub trait Subscriptions: Send {
     /// The workspace of a provider's subscription or customer that is known already.
-    async fn workspace_of(&mut self, provider: &str, subscription: &str, customer: &str) -> Result<Option<WorkspaceId>, StoreError>;
+    async fn workspace_of(
+        &mut self,
+        provider: &str,
+        subscription: &str,
+        customer: &str,
+    ) -> Result<Option<WorkspaceId>, StoreError>;
     /// Every subscription a workspace ever had.
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError>;
     /// Adds it, or replaces the one of the same provider id.

@@ -8,6 +8,7 @@ use crate::access::Grant;
 use crate::actor::Actor;
 use crate::ctx::Ctx;
 use crate::error::Error;
+use crate::guard::idempotency::IdempotencyKey;
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::sessions::Session;
 use crate::kernel::Kernel;
@@ -21,6 +22,17 @@ pub struct Caller {
     pub session: Session,
     /// As what, in the workspace asked for; `None` without one, for strangers, and where it does not exist.
     pub grant: Option<Arc<Grant>>,
+}
+
+impl Caller {
+    /// Notes the call's idempotency key, before anybody else holds the grant.
+    pub fn set_idempotency(&mut self, key: IdempotencyKey) {
+        let key = Arc::new(key);
+        if let Some(grant) = self.grant.as_mut().and_then(Arc::get_mut) {
+            grant.ctx.idempotency = Some(key.clone());
+        }
+        self.session.ctx.idempotency = Some(key);
+    }
 }
 
 /// What happens to the connection that answered the look-up.
@@ -60,11 +72,11 @@ impl Kernel {
                 role: self.roles().get(&membership.role).clone(),
                 plan: self.catalog().plan_of(membership.plan.as_deref()).clone(),
                 access: membership.access,
-                catalog: self.catalog().clone(),
+                kernel: self.clone(),
                 checkout: checkout.clone(),
             })
         });
-        let session = Session { ctx, id: found.id, user: found.user, checkout };
+        let session = Session { ctx, id: found.id, user: found.user, kernel: self.clone(), checkout };
         if stale {
             self.touch(&session);
         }

@@ -74,7 +74,8 @@ pub async fn begin_session(
         user_agent: login.ctx.user_agent.clone(),
     };
     tx.sessions().insert(&session).await?;
-    let user = tx.users().find(login.user).await?.ok_or_else(|| Error::broken("an account vanished during its login"))?;
+    let user =
+        tx.users().find(login.user).await?.ok_or_else(|| Error::broken("an account vanished during its login"))?;
     Ok(LoggedIn { user, token })
 }
 

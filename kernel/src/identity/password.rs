@@ -100,7 +100,8 @@ impl Passwords {
         self.run(move || {
             let known = stored.is_some();
             let text = stored.as_ref().map_or(&*dummy, |hash| hash.expose());
-            let hash = phc::PasswordHash::new(text).map_err(|e| Error::broken(format!("a stored password hash cannot be read: {e}")))?;
+            let hash = phc::PasswordHash::new(text)
+                .map_err(|e| Error::broken(format!("a stored password hash cannot be read: {e}")))?;
             let right = argon.verify_password(password.0.expose_secret().as_bytes(), &hash).is_ok();
             Ok(right && known)
         })
@@ -109,7 +110,8 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let _place = self.waiting.clone().try_acquire_owned().map_err(|_| {
-            Refusal::new(&codes::BUSY, "too many people are signing in at this moment; try again in a second").retry_after(Duration::from_secs(1))
+            Refusal::new(&codes::BUSY, "too many people are signing in at this moment; try again in a second")
+                .retry_after(Duration::from_secs(1))
         })?;
         let permit = self.running.clone().acquire_owned().await.map_err(Error::broken)?;
         // The permit moves into the work: a caller who leaves does not free the place before the core is free.

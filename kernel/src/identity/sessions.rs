@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ctx::Ctx;
+use crate::error::Refusal;
 use crate::id::{SessionId, UserId};
+use crate::kernel::Kernel;
+use crate::page::{Page, PageQuery, PageRequest};
 use crate::secret::TokenHash;
 use crate::store::{Checkout, StoreError};
 
@@ -16,6 +19,7 @@ pub struct Session {
     pub(crate) ctx: Ctx,
     pub(crate) id: SessionId,
     pub(crate) user: UserId,
+    pub(crate) kernel: Kernel,
     pub(crate) checkout: Checkout,
 }
 
@@ -33,6 +37,23 @@ impl Session {
     /// Whose it is.
     pub fn user(&self) -> UserId {
         self.user
+    }
+
+    /// Which page of the person's own `list` is wanted.
+    ///
+    /// # Errors
+    /// `invalid_cursor`, or `validation_failed` for the limit.
+    pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
+        PageRequest::parse(query, &self.list_context(list), self.kernel.signing_key())
+    }
+
+    /// The cursor of the page after `page`, for the same `list`.
+    pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
+        page.next_cursor(&self.list_context(list), self.kernel.signing_key())
+    }
+
+    fn list_context(&self, list: &str) -> String {
+        format!("{list} of {}", self.user)
     }
 
     pub(crate) fn checkout(&self) -> &Checkout {
@@ -90,7 +111,13 @@ pub trait Sessions: Send {
     /// Ends the one with this token, if it is `user`'s; tells whether it was there.
     async fn delete_by_token(&mut self, user: UserId, token: &TokenHash) -> Result<bool, StoreError>;
     /// Notes that it was used and lets it last longer; never beyond its absolute end.
-    async fn touch(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>, life: SessionLife) -> Result<(), StoreError>;
+    async fn touch(
+        &mut self,
+        user: UserId,
+        id: SessionId,
+        now: DateTime<Utc>,
+        life: SessionLife,
+    ) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

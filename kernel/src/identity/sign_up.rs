@@ -88,7 +88,11 @@ pub async fn sign_up(kernel: &Kernel, sign_up: &SignUp, tx: &mut dyn Tx) -> Resu
         return Ok(None);
     }
     let founder = Founder { ctx: &sign_up.ctx, user: sign_up.user, actor: Actor::User(sign_up.user) };
-    let naming = Naming { name: WorkspaceName::of_person(&sign_up.name), slug: Slug::derive(sign_up.name.as_str()), exact: false };
+    let naming = Naming {
+        name: WorkspaceName::of_person(&sign_up.name),
+        slug: Slug::derive(sign_up.name.as_str()),
+        exact: false,
+    };
     let workspace = workspaces::found(kernel, &founder, tx, sign_up.workspace, naming).await?;
     let signed_up = SignedUp { at: sign_up.ctx.now, user: sign_up.user, email: sign_up.email.clone(), workspace };
     kernel.hooks().on_signup(tx, &signed_up).await?;

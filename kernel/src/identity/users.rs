@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use email_address::{EmailAddress, Options};
 
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::id::UserId;
 use crate::identity::password::PasswordHash;
-use crate::store::StoreError;
+use crate::identity::sessions::Session;
+use crate::store::{StoreError, Tx};
 use crate::text;
 
 /// An e-mail address, kept as written and compared in lower case.
@@ -40,7 +41,10 @@ impl FromStr for Email {
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         let plain = written.len() <= 254 && !written.chars().any(char::is_control);
         if !plain || EmailAddress::parse_with_options(written, options).is_err() {
-            return Err(Refusal::field("email", "must be an e-mail address such as `ada@example.com`, at most 254 bytes"));
+            return Err(Refusal::field(
+                "email",
+                "must be an e-mail address such as `ada@example.com`, at most 254 bytes",
+            ));
         }
         Ok(Self { written: written.to_owned(), lower: written.to_lowercase() })
     }
@@ -110,6 +114,15 @@ pub trait Users: Send {
     async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 }
 
+/// The person who is signed in.
+///
+/// # Errors
+/// Broken when the account is gone while its session is not.
+pub async fn me(session: &Session, tx: &mut dyn Tx) -> Result<User, Error> {
+    let found = tx.users().find(session.user()).await?;
+    found.ok_or_else(|| Error::broken("a session's account does not exist"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +134,17 @@ mod tests {
             assert_eq!(email.lower(), good.trim().to_lowercase());
         }
         let long = format!("{}@example.com", "a".repeat(250));
-        for bad in ["", "ada", "ada@", "@example.com", "ada@localhost", "a\u{0}@example.com", "Ada <a@example.com>", "a@[127.0.0.1]", &long] {
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@localhost",
+            "a\u{0}@example.com",
+            "Ada <a@example.com>",
+            "a@[127.0.0.1]",
+            &long,
+        ] {
             assert_eq!(bad.parse::<Email>().unwrap_err().code(), "validation_failed", "{bad:?}");
         }
     }

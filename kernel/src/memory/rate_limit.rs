@@ -37,7 +37,8 @@ impl MemoryRateLimiter {
 fn gcra(quota: Quota) -> governor::Quota {
     let calls = NonZeroU32::new(quota.calls).unwrap_or(NonZeroU32::MIN);
     let period = (quota.per / calls.get()).max(Duration::from_nanos(1));
-    governor::Quota::with_period(period).map_or_else(|| governor::Quota::per_second(calls), |quota| quota.allow_burst(calls))
+    governor::Quota::with_period(period)
+        .map_or_else(|| governor::Quota::per_second(calls), |quota| quota.allow_burst(calls))
 }
 
 #[async_trait]

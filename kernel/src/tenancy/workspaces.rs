@@ -29,9 +29,43 @@ pub struct Slug(String);
 
 /// Words that addresses of the product itself may need.
 const RESERVED: &[&str] = &[
-    "about", "account", "admin", "api", "app", "assets", "auth", "billing", "blog", "console", "dashboard", "docs", "help",
-    "invite", "invites", "login", "logout", "mail", "me", "new", "null", "pricing", "public", "register", "root", "security",
-    "settings", "signup", "staff", "static", "status", "support", "system", "undefined", "webhooks", "workspaces", "www",
+    "about",
+    "account",
+    "admin",
+    "api",
+    "app",
+    "assets",
+    "auth",
+    "billing",
+    "blog",
+    "console",
+    "dashboard",
+    "docs",
+    "help",
+    "invite",
+    "invites",
+    "login",
+    "logout",
+    "mail",
+    "me",
+    "new",
+    "null",
+    "pricing",
+    "public",
+    "register",
+    "root",
+    "security",
+    "settings",
+    "signup",
+    "staff",
+    "static",
+    "status",
+    "support",
+    "system",
+    "undefined",
+    "webhooks",
+    "workspaces",
+    "www",
 ];
 
 impl Slug {
@@ -71,7 +105,10 @@ impl FromStr for Slug {
             && !text.starts_with('-')
             && !text.ends_with('-');
         if !shape {
-            return Err(Refusal::field("slug", "must be 3 to 40 of a-z, 0-9 and hyphens, and not begin or end with a hyphen"));
+            return Err(Refusal::field(
+                "slug",
+                "must be 3 to 40 of a-z, 0-9 and hyphens, and not begin or end with a hyphen",
+            ));
         }
         if RESERVED.contains(&text) {
             return Err(Refusal::field("slug", format!("`{text}` is reserved; choose another")));
@@ -169,12 +206,23 @@ pub trait Workspaces: Send {
     /// The workspaces `user` belongs to, oldest membership first.
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError>;
     /// Changes name and slug; `None` keeps what is there.
-    async fn rename(&mut self, id: WorkspaceId, rename: &Rename, at: DateTime<Utc>) -> Result<Option<Workspace>, StoreError>;
+    async fn rename(
+        &mut self,
+        id: WorkspaceId,
+        rename: &Rename,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Workspace>, StoreError>;
     /// Locks the workspace until the end of the transaction and tells whether it exists: billing events of one
     /// workspace are applied one after the other.
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError>;
     /// Sets what the workspace's subscription gives. System scope only: a request cannot raise its own plan.
-    async fn set_plan(&mut self, id: WorkspaceId, plan: Option<&str>, access: Access, at: DateTime<Utc>) -> Result<(), StoreError>;
+    async fn set_plan(
+        &mut self,
+        id: WorkspaceId,
+        plan: Option<&str>,
+        access: Access,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError>;
 }
 
 impl Workspace {
@@ -250,7 +298,9 @@ async fn claim(tx: &mut dyn Tx, id: WorkspaceId, wish: Slug, exact: bool, at: Da
 }
 
 fn taken(slug: &Slug) -> Error {
-    Refusal::new(&codes::SLUG_TAKEN, format!("the slug `{slug}` belongs to another workspace; choose another")).at("slug").into()
+    Refusal::new(&codes::SLUG_TAKEN, format!("the slug `{slug}` belongs to another workspace; choose another"))
+        .at("slug")
+        .into()
 }
 
 /// The workspace of the proof.
@@ -293,7 +343,9 @@ mod tests {
         for good in ["acme", "a-1", "0x0", &"a".repeat(40)] {
             assert!(good.parse::<Slug>().is_ok(), "{good}");
         }
-        for bad in ["", "ab", "Acme", "-acme", "acme-", "ac me", "admin", "ws_abc", "ac\u{0}me", "größe", &"a".repeat(41)] {
+        for bad in
+            ["", "ab", "Acme", "-acme", "acme-", "ac me", "admin", "ws_abc", "ac\u{0}me", "größe", &"a".repeat(41)]
+        {
             assert_eq!(bad.parse::<Slug>().unwrap_err().field_errors()[0].field, "slug", "{bad:?}");
         }
     }

@@ -96,7 +96,10 @@ fn the_plan_is_found_by_price_not_by_place() {
 #[test]
 fn the_best_subscription_counts() {
     let old = apply(None, fact(1, "canceled", "price_pro", true)).unwrap();
-    let new = Subscription { provider_subscription: "sub_2".into(), ..apply(None, fact(2, "past_due", "price_starter", false)).unwrap() };
+    let new = Subscription {
+        provider_subscription: "sub_2".into(),
+        ..apply(None, fact(2, "past_due", "price_starter", false)).unwrap()
+    };
     assert_eq!(effective(&[old, new]), (Some("starter"), Access::Grace));
     assert_eq!(effective(&[]), (None, Access::Full));
 }

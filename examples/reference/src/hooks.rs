@@ -1,0 +1,22 @@
+//! What the tracker adds to the kernel's own flows.
+
+use async_trait::async_trait;
+use saas_kernel::actor::Actor;
+use saas_kernel::hooks::SignedUp;
+use saas_kernel::{Error, Hooks, Tx};
+use saas_kernel_postgres::PgTx;
+
+use crate::projects::{self, ProjectName};
+
+pub struct Tracker;
+
+#[async_trait]
+impl Hooks for Tracker {
+    /// Nobody starts with an empty page: the first project is part of the sign-up, or there is no sign-up.
+    async fn on_signup(&self, tx: &mut dyn Tx, signed_up: &SignedUp) -> Result<(), Error> {
+        let first: ProjectName = "First project".parse()?;
+        let by = Actor::User(signed_up.user);
+        projects::insert(PgTx::of(tx)?.conn(), signed_up.workspace.id, by, signed_up.at, first).await?;
+        Ok(())
+    }
+}

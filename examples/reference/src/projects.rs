@@ -1,0 +1,328 @@
+//! Projects: the product's own table, on the kernel's seams. This file is what a team writes for a resource of its own.
+
+use std::str::FromStr;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use saas_kernel::actor::{Actor, ActorRef};
+use saas_kernel::audit::{self, action};
+use saas_kernel::billing::limits;
+use saas_kernel::error::codes;
+use saas_kernel::events::{self, Event};
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::page::{Page, PageQuery, PageRequest, Position};
+use saas_kernel::{Can, Limit, Refusal, StoreError, ids, permissions, text};
+use saas_kernel_axum::{Allow, ApiError, Created, Json, List, NoContent, OpenApiRouter, Path, Query, View, routes};
+use saas_kernel_postgres::{PgResult, PgStore};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+permissions! {
+    /// See projects.
+    pub ReadProject = "project.read";
+    /// Start projects.
+    pub CreateProject = "project.create";
+    /// Change projects.
+    pub UpdateProject = "project.update";
+    /// Delete projects.
+    pub DeleteProject = "project.delete";
+}
+
+ids! {
+    /// A project.
+    pub ProjectId = "prj";
+}
+
+const PROJECTS: Limit = Limit("projects");
+const LIST: &str = "projects";
+
+pub fn routes(store: PgStore) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete)).with_state(store)
+}
+
+/// 1 to 200 characters on one line.
+#[derive(Debug)]
+pub struct ProjectName(String);
+
+impl FromStr for ProjectName {
+    type Err = Refusal;
+    fn from_str(name: &str) -> Result<Self, Refusal> {
+        text::line("name", name, 1..=200).map(Self)
+    }
+}
+
+/// A project.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct Project {
+    #[sqlx(try_from = "Uuid")]
+    #[schema(value_type = String, example = "prj_01h455vb4pex5vsknk084sn02q")]
+    id: ProjectId,
+    #[sqlx(try_from = "Uuid")]
+    #[schema(value_type = String)]
+    workspace_id: WorkspaceId,
+    name: String,
+    #[schema(example = "active")]
+    status: String,
+    #[sqlx(flatten)]
+    created_by: CreatedBy,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Who started it.
+#[derive(ToSchema, sqlx::FromRow)]
+struct CreatedBy {
+    #[schema(rename = "type")]
+    created_by_type: String,
+    #[schema(rename = "id", value_type = String)]
+    created_by_id: Uuid,
+}
+
+impl Serialize for CreatedBy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ActorRef::from_row(self.created_by_type.clone(), self.created_by_id, None).serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct ProjectCreated<'a> {
+    id: ProjectId,
+    name: &'a str,
+}
+
+impl Event for ProjectCreated<'_> {
+    const SUBJECT: &'static str = "project.created";
+}
+
+#[derive(Serialize)]
+struct ProjectDeleted {
+    id: ProjectId,
+}
+
+impl Event for ProjectDeleted {
+    const SUBJECT: &'static str = "project.deleted";
+}
+
+/// A new project.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewProject {
+    #[schema(example = "Website", max_length = 200)]
+    name: String,
+}
+
+/// Starts a project. One transaction: the limit, the row, the event and the audit entry commit together or not at all.
+#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)),
+    extensions(("x-permission" = json!("project.create"))))]
+async fn create(
+    can: Allow<CreateProject>,
+    State(store): State<PgStore>,
+    Json(new): Json<NewProject>,
+) -> Result<Created<Project>, ApiError> {
+    let name: ProjectName = new.name.parse()?;
+    let mut tx = store.begin_tenant(&can).await?;
+    limits::reserve(&can, &mut tx, PROJECTS, 1).await?;
+    let project = insert(tx.conn(), can.workspace(), can.actor(), can.now(), name).await?;
+    events::publish(&can, &mut tx, &ProjectCreated { id: project.id, name: &project.name })?;
+    audit::record(&can, &mut tx, action::RESOURCE_CREATE, "project", project.id)?;
+    Ok(tx.commit_with(Created(project)).await?)
+}
+
+/// The workspace's projects, newest first.
+#[utoipa::path(get, path = "/projects", tag = "projects", params(PageParams), responses((status = 200, body = List<Project>)),
+    extensions(("x-permission" = json!("project.read"))))]
+async fn list(
+    can: Allow<ReadProject>,
+    State(store): State<PgStore>,
+    Query(query): Query<PageQuery>,
+) -> Result<View<List<Project>>, ApiError> {
+    let page = can.page(LIST, &query)?;
+    let mut tx = store.begin_tenant(&can).await?;
+    let projects = select(tx.conn(), &can, &page).await?;
+    Ok(List::of(&can, LIST, projects, |project| project))
+}
+
+#[derive(Deserialize)]
+struct Address {
+    project: ProjectId,
+}
+
+/// One project.
+#[utoipa::path(get, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
+    responses((status = 200, body = Project)), extensions(("x-permission" = json!("project.read"))))]
+async fn get(
+    can: Allow<ReadProject>,
+    State(store): State<PgStore>,
+    Path(at): Path<Address>,
+) -> Result<View<Project>, ApiError> {
+    let mut tx = store.begin_tenant(&can).await?;
+    Ok(View(find(tx.conn(), &can, at.project).await?.ok_or_else(missing)?))
+}
+
+/// What is to be changed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProjectChange {
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    name: Option<String>,
+    #[serde(default)]
+    status: Option<Status>,
+}
+
+#[derive(Deserialize, Serialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Active,
+    Paused,
+    Archived,
+}
+
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Status::Active => "active",
+            Status::Paused => "paused",
+            Status::Archived => "archived",
+        }
+    }
+}
+
+/// Changes a project.
+#[utoipa::path(patch, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
+    request_body = ProjectChange, responses((status = 200, body = Project)), extensions(("x-permission" = json!("project.update"))))]
+async fn update(
+    can: Allow<UpdateProject>,
+    State(store): State<PgStore>,
+    Path(at): Path<Address>,
+    Json(change): Json<ProjectChange>,
+) -> Result<View<Project>, ApiError> {
+    let name = change.name.map(|name| name.parse::<ProjectName>()).transpose()?;
+    let mut tx = store.begin_tenant(&can).await?;
+    let project = modify(tx.conn(), &can, at.project, name, change.status).await?.ok_or_else(missing)?;
+    audit::record(&can, &mut tx, action::RESOURCE_UPDATE, "project", project.id)?;
+    tx.commit().await?;
+    Ok(View(project))
+}
+
+/// Deletes a project and gives its place back.
+#[utoipa::path(delete, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
+    responses((status = 204)), extensions(("x-permission" = json!("project.delete"))))]
+async fn delete(
+    can: Allow<DeleteProject>,
+    State(store): State<PgStore>,
+    Path(at): Path<Address>,
+) -> Result<NoContent, ApiError> {
+    let mut tx = store.begin_tenant(&can).await?;
+    if !remove(tx.conn(), &can, at.project).await? {
+        return Err(missing().into());
+    }
+    events::publish(&can, &mut tx, &ProjectDeleted { id: at.project })?;
+    audit::record(&can, &mut tx, action::RESOURCE_DELETE, "project", at.project)?;
+    tx.commit().await?;
+    Ok(NoContent)
+}
+
+fn missing() -> Refusal {
+    Refusal::new(&codes::NOT_FOUND, "there is no such project in this workspace")
+}
+
+/// Which page.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents PageQuery")]
+struct PageParams {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many rows.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+}
+
+const INSERT: &str = "
+INSERT INTO tracker.projects (workspace_id, id, name, created_by_type, created_by_id, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $6)
+RETURNING workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at";
+
+/// No proof is asked here: the hook inserts during the sign-up, where nobody has a grant yet. Handlers come through theirs.
+pub async fn insert(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    by: Actor,
+    at: DateTime<Utc>,
+    name: ProjectName,
+) -> Result<Project, StoreError> {
+    sqlx::query_as(INSERT)
+        .bind(workspace.uuid())
+        .bind(ProjectId::generate(at).uuid())
+        .bind(name.0)
+        .bind(by.kind())
+        .bind(by.uuid())
+        .bind(at)
+        .fetch_one(conn)
+        .await
+        .store()
+}
+
+const SELECT: &str = "
+SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at
+FROM tracker.projects WHERE workspace_id = $1
+ORDER BY created_at DESC, id DESC LIMIT $2";
+
+const SELECT_AFTER: &str = "
+SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at
+FROM tracker.projects WHERE workspace_id = $1 AND (created_at, id) < ($3, $4)
+ORDER BY created_at DESC, id DESC LIMIT $2";
+
+async fn select(
+    conn: &mut PgConnection,
+    can: &Can<ReadProject>,
+    page: &PageRequest,
+) -> Result<Page<Project>, StoreError> {
+    let query = match page.after {
+        None => sqlx::query_as(SELECT).bind(can.workspace().uuid()).bind(page.fetch()),
+        Some(after) => {
+            sqlx::query_as(SELECT_AFTER).bind(can.workspace().uuid()).bind(page.fetch()).bind(after.at).bind(after.id)
+        }
+    };
+    let projects: Vec<Project> = query.fetch_all(conn).await.store()?;
+    Ok(Page::cut(projects, page, |project| Position { at: project.created_at, id: project.id.uuid() }))
+}
+
+const FIND: &str = "
+SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at
+FROM tracker.projects WHERE workspace_id = $1 AND id = $2";
+
+async fn find(conn: &mut PgConnection, can: &Can<ReadProject>, id: ProjectId) -> Result<Option<Project>, StoreError> {
+    sqlx::query_as(FIND).bind(can.workspace().uuid()).bind(id.uuid()).fetch_optional(conn).await.store()
+}
+
+const UPDATE: &str = "
+UPDATE tracker.projects SET name = coalesce($3, name), status = coalesce($4, status), updated_at = $5
+WHERE workspace_id = $1 AND id = $2
+RETURNING workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at";
+
+async fn modify(
+    conn: &mut PgConnection,
+    can: &Can<UpdateProject>,
+    id: ProjectId,
+    name: Option<ProjectName>,
+    status: Option<Status>,
+) -> Result<Option<Project>, StoreError> {
+    sqlx::query_as(UPDATE)
+        .bind(can.workspace().uuid())
+        .bind(id.uuid())
+        .bind(name.map(|name| name.0))
+        .bind(status.map(Status::as_str))
+        .bind(can.now())
+        .fetch_optional(conn)
+        .await
+        .store()
+}
+
+async fn remove(conn: &mut PgConnection, can: &Can<DeleteProject>, id: ProjectId) -> Result<bool, StoreError> {
+    let delete = sqlx::query("DELETE FROM tracker.projects WHERE workspace_id = $1 AND id = $2");
+    Ok(delete.bind(can.workspace().uuid()).bind(id.uuid()).execute(conn).await.store()?.rows_affected() == 1)
+}

@@ -1,0 +1,95 @@
+//! The environment, parsed once.
+
+use std::path::PathBuf;
+
+use saas_kernel::BoxError;
+use saas_kernel::secret::SigningKey;
+use saas_kernel_axum::HttpSettings;
+use saas_kernel_postgres::PgOptions;
+
+/// Known to everybody: for a private demonstration on this machine only.
+pub const DEMO_WEBHOOK_SECRET: &str = "whsec_demo_only_for_your_own_machine";
+
+/// What the environment says.
+pub struct Settings {
+    /// `APP_ADDR`.
+    pub address: String,
+    /// `APP_URL`: where people reach it.
+    pub public_url: String,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: String,
+    /// `PRODUCT_CONFIG`.
+    pub config: PathBuf,
+    /// `STRIPE_WEBHOOK_SECRET`.
+    pub stripe_webhook_secret: String,
+    /// `SIGNING_KEY`.
+    pub signing_key: Option<SigningKey>,
+    /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` is a private Postgres.
+    pub databases: Option<Databases>,
+    /// `POOL`.
+    pub pool: PgOptions,
+}
+
+/// The two logins.
+pub struct Databases {
+    /// Requests.
+    pub app: String,
+    /// Workers and the webhook receiver.
+    pub system: String,
+}
+
+impl Settings {
+    pub fn from_env() -> Result<Self, BoxError> {
+        let address = optional("APP_ADDR").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+        let databases = match optional("DATABASE_URL") {
+            None => None,
+            Some(app) => Some(Databases {
+                app,
+                system: required("SYSTEM_DATABASE_URL", "postgres://kernel_system:password@host:5432/database")?,
+            }),
+        };
+        // A known secret would let anybody change plans: only the private demonstration has one.
+        let stripe_webhook_secret = match (optional("STRIPE_WEBHOOK_SECRET"), &databases) {
+            (Some(secret), _) => secret,
+            (None, None) => DEMO_WEBHOOK_SECRET.to_owned(),
+            (None, Some(_)) => required("STRIPE_WEBHOOK_SECRET", "whsec_… of the endpoint in Stripe's dashboard")?,
+        };
+        let signing_key = optional("SIGNING_KEY")
+            .map(|text| {
+                SigningKey::from_text(&text)
+                    .ok_or("SIGNING_KEY must have at least 32 characters, such as `openssl rand -hex 32` gives")
+            })
+            .transpose()?;
+        let mut pool = PgOptions::app();
+        if let Some(size) = optional("POOL") {
+            pool.max_connections = size.parse().map_err(|_| "POOL must be a number of connections")?;
+        }
+        Ok(Self {
+            public_url: optional("APP_URL").unwrap_or_else(|| format!("http://{address}")),
+            trusted_proxies: optional("TRUSTED_PROXIES").unwrap_or_default(),
+            config: optional("PRODUCT_CONFIG").map_or_else(default_config, PathBuf::from),
+            stripe_webhook_secret,
+            signing_key,
+            databases,
+            pool,
+            address,
+        })
+    }
+
+    pub fn http(&self) -> Result<HttpSettings, BoxError> {
+        Ok(HttpSettings::new(&self.public_url)?.trust_proxies(&self.trusted_proxies)?)
+    }
+}
+
+fn default_config() -> PathBuf {
+    // Beside the manifest while developing; a deployment names its own.
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/product.config.yaml"))
+}
+
+fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub fn required(name: &str, example: &str) -> Result<String, BoxError> {
+    optional(name).ok_or_else(|| format!("{name} is not set; it looks like {example}").into())
+}

@@ -1,0 +1,93 @@
+//! What handlers answer: views in the canonical shapes, which can also be kept for an idempotent retry.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use saas_kernel::guard::idempotency::{Answer, StoredAnswer};
+use saas_kernel::identity::sessions::Session;
+use saas_kernel::page::Page;
+use saas_kernel::{BoxError, Grant};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// 200 with a body.
+#[derive(Debug)]
+pub struct View<T>(pub T);
+
+/// 201 with what was made.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+/// 204.
+#[derive(Clone, Copy, Debug)]
+pub struct NoContent;
+
+/// One page of a list.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct List<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// For `?cursor=` of the next page; `null` on the last.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page.
+    pub has_more: bool,
+}
+
+impl<T> List<T> {
+    /// The page of a workspace's `list`, each row shown by `view`.
+    pub fn of<R>(grant: &Grant, list: &str, page: Page<R>, view: impl Fn(R) -> T) -> View<Self> {
+        let next = grant.next_cursor(list, &page);
+        Self::new(page, next, view)
+    }
+
+    /// The page of a person's own `list`.
+    pub fn of_user<R>(session: &Session, list: &str, page: Page<R>, view: impl Fn(R) -> T) -> View<Self> {
+        let next = session.next_cursor(list, &page);
+        Self::new(page, next, view)
+    }
+
+    fn new<R>(page: Page<R>, next_cursor: Option<String>, view: impl Fn(R) -> T) -> View<Self> {
+        let has_more = next_cursor.is_some();
+        View(Self { items: page.items.into_iter().map(view).collect(), next_cursor, has_more })
+    }
+}
+
+impl<T: Serialize> IntoResponse for View<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, axum::Json(self.0)).into_response()
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+fn keep(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer, BoxError> {
+    Ok(StoredAnswer { status: status.as_u16(), body: serde_json::to_vec(body)? })
+}
+
+impl<T: Serialize> Answer for View<T> {
+    fn stored(&self) -> Result<StoredAnswer, BoxError> {
+        keep(StatusCode::OK, &self.0)
+    }
+}
+
+impl<T: Serialize> Answer for Created<T> {
+    fn stored(&self) -> Result<StoredAnswer, BoxError> {
+        keep(StatusCode::CREATED, &self.0)
+    }
+}
+
+impl Answer for NoContent {
+    fn stored(&self) -> Result<StoredAnswer, BoxError> {
+        Ok(StoredAnswer { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
+    }
+}

@@ -1,0 +1,143 @@
+//! The whole application: the kernel's API, its middleware chain and the product's routes.
+
+use std::sync::Arc;
+
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{Method, Uri};
+use axum::{Router, middleware};
+use saas_kernel::billing::processor::Processor;
+use saas_kernel::error::codes;
+use saas_kernel::{Kernel, Refusal};
+use tower_http::cors::CorsLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::error::ApiError;
+use crate::middleware::{edge::edge, gate::gate};
+use crate::settings::HttpSettings;
+use crate::{audit, billing, health, identity, openapi, tenancy};
+
+/// What the kernel's own handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    kernel: Kernel,
+    http: HttpSettings,
+    processor: Option<Processor>,
+}
+
+/// The largest body a handler reads, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+impl Default for BodyLimit {
+    fn default() -> Self {
+        Self(64 * 1024)
+    }
+}
+
+impl Api {
+    /// The kernel.
+    pub fn kernel(&self) -> &Kernel {
+        &self.0.kernel
+    }
+
+    /// How the product is reached.
+    pub fn http(&self) -> &HttpSettings {
+        &self.0.http
+    }
+
+    pub(crate) fn body_limit(&self) -> BodyLimit {
+        BodyLimit(self.0.http.body_limit)
+    }
+
+    pub(crate) fn processor(&self) -> Option<&Processor> {
+        self.0.processor.as_ref()
+    }
+}
+
+/// The application being put together.
+#[must_use]
+pub struct App {
+    api: Api,
+    workspace_routes: OpenApiRouter,
+}
+
+/// Begins with the kernel's own API.
+pub fn app(kernel: &Kernel, http: HttpSettings) -> App {
+    let api = Api(Arc::new(Shared { kernel: kernel.clone(), http, processor: kernel.billing_processor() }));
+    App { api, workspace_routes: OpenApiRouter::new() }
+}
+
+impl App {
+    /// Adds the product's routes below `/api/v1/workspaces/{ws}`, behind the whole chain.
+    pub fn workspace_routes(mut self, routes: OpenApiRouter) -> Self {
+        self.workspace_routes = self.workspace_routes.merge(routes);
+        self
+    }
+
+    /// The shared state, such as the kernel and the billing processor.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The finished router. It wants connections with `ConnectInfo<SocketAddr>`; [`serve`](crate::serve) gives it that.
+    pub fn into_router(self) -> Router {
+        let api = self.api;
+        let in_workspace = OpenApiRouter::new()
+            .merge(tenancy::workspaces::in_workspace())
+            .merge(billing::entitlements::routes())
+            .merge(audit::routes())
+            .with_state(api.clone())
+            .merge(self.workspace_routes);
+        let v1 = OpenApiRouter::new()
+            .merge(identity::routes())
+            .merge(tenancy::workspaces::routes())
+            .with_state(api.clone())
+            .nest("/workspaces/{ws}", in_workspace);
+        let (routes, mut document) = OpenApiRouter::new().nest("/api/v1", v1).split_for_parts();
+        let inbound =
+            OpenApiRouter::new().merge(billing::inbox::routes()).merge(health::routes()).with_state(api.clone());
+        let (inbound, inbound_document) = inbound.split_for_parts();
+        document.merge(inbound_document);
+        openapi::finish(&mut document, &api.kernel().settings().brand.name, &api.http().public_url);
+
+        routes
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn_with_state(api.clone(), gate))
+            .layer(cors(api.http()))
+            .merge(inbound)
+            .merge(openapi::router(document))
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn_with_state(api.clone(), edge))
+    }
+}
+
+async fn not_found(uri: Uri) -> ApiError {
+    Refusal::new(&codes::NOT_FOUND, format!("there is nothing at {}; /docs lists what there is", uri.path())).into()
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    Refusal::new(&codes::METHOD_NOT_ALLOWED, format!("{} cannot be called with {method}", uri.path())).into()
+}
+
+fn cors(settings: &HttpSettings) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(settings.cors_origins())
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([HeaderName::from_static("x-request-id")])
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("api", &self.api).finish_non_exhaustive()
+    }
+}

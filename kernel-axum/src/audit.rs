@@ -1,0 +1,131 @@
+//! `GET workspaces/{ws}/audit`.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use saas_kernel::access::ReadAudit;
+use saas_kernel::audit::{self, AuditFilter, AuditRecord};
+use saas_kernel::id::{ApiKeyId, UserId};
+use saas_kernel::page::PageQuery;
+use saas_kernel::{Refusal, Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::{List, View};
+use crate::app::Api;
+use crate::error::ApiError;
+use crate::extract::{Allow, Query};
+use crate::tenancy::workspaces::ActorView;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// An entry of the audit log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+struct AuditView {
+    #[schema(example = "aud_01h455vb4pex5vsknk084sn02q")]
+    id: String,
+    workspace_id: String,
+    actor: ActorView,
+    #[schema(example = "resource.create")]
+    action: String,
+    target: TargetView,
+    meta: Value,
+    #[schema(required)]
+    ip: Option<String>,
+    request_id: String,
+    created_at: DateTime<Utc>,
+}
+
+/// What it was done to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Target)]
+struct TargetView {
+    #[serde(rename = "type")]
+    kind: String,
+    id: String,
+}
+
+impl From<AuditRecord> for AuditView {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            workspace_id: record.workspace.to_string(),
+            actor: record.actor.into(),
+            action: record.action,
+            target: TargetView { kind: record.target_type, id: record.target_id },
+            meta: record.meta,
+            ip: record.ip,
+            request_id: record.request_id,
+            created_at: record.at,
+        }
+    }
+}
+
+/// Which entries, and which page of them.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AuditQuery {
+    /// By whom: a `usr_…` or `key_…` id.
+    actor: Option<String>,
+    /// What was done, such as `resource.create`.
+    action: Option<String>,
+    /// To what kind of thing, such as `project`.
+    target_type: Option<String>,
+    /// To which thing, by the id it is shown with.
+    target_id: Option<String>,
+    /// At this time or later.
+    from: Option<DateTime<Utc>>,
+    /// Before this time.
+    until: Option<DateTime<Utc>>,
+    /// `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
+    /// How many rows.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+}
+
+impl AuditQuery {
+    /// The filters and the page, and the list's name, which holds the filters: a cursor is good for the same ones only.
+    fn parse(self) -> Result<(AuditFilter, PageQuery, String), Refusal> {
+        let actor = self.actor.as_deref().map(actor).transpose()?;
+        let (actor_type, actor_id) = actor.unzip();
+        let filter = AuditFilter {
+            actor_type: actor_type.map(str::to_owned),
+            actor_id,
+            action: self.action,
+            target_type: self.target_type,
+            target_id: self.target_id,
+            from: self.from,
+            until: self.until,
+        };
+        let list = format!("audit {filter:?}");
+        Ok((filter, PageQuery { cursor: self.cursor, limit: self.limit }, list))
+    }
+}
+
+fn actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
+    let user = text.parse::<UserId>().map(|id| ("user", id.uuid()));
+    user.or_else(|_| text.parse::<ApiKeyId>().map(|id| ("api_key", id.uuid())))
+        .map_err(|_| Refusal::field("actor", "must be a `usr_…` or `key_…` id"))
+}
+
+/// The workspace's audit log, newest first.
+#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = List<AuditView>)),
+    extensions(("x-permission" = json!("audit.read"))))]
+async fn list(
+    State(api): State<Api>,
+    can: Allow<ReadAudit>,
+    Query(query): Query<AuditQuery>,
+) -> Result<View<List<AuditView>>, ApiError> {
+    let (filter, page, list) = query.parse()?;
+    let page = can.page(&list, &page)?;
+    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let entries = audit::list(&can, &mut *tx, &filter, &page).await?;
+    Ok(List::of(&can, &list, entries, AuditView::from))
+}

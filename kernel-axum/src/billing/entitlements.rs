@@ -1,0 +1,78 @@
+//! `GET workspaces/{ws}/entitlements`.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use saas_kernel::Scope;
+use saas_kernel::access::ReadWorkspace;
+use saas_kernel::billing::catalog::Cap;
+use saas_kernel::billing::entitlements::{self, Entitlement, Entitlements};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::View;
+use crate::app::Api;
+use crate::error::ApiError;
+use crate::extract::Allow;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// What the workspace is entitled to now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entitlements)]
+struct EntitlementsView {
+    #[schema(example = "free")]
+    plan: String,
+    /// How much of the plan the subscription's state gives.
+    access: &'static str,
+    /// Features by key.
+    features: BTreeMap<String, bool>,
+    /// Limits by key.
+    limits: BTreeMap<String, LimitView>,
+}
+
+/// A limit and its use.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Limit)]
+struct LimitView {
+    /// Whether one more fits.
+    allowed: bool,
+    /// `null`: any number.
+    #[schema(required)]
+    limit: Option<u64>,
+    usage: u64,
+}
+
+impl From<Entitlements> for EntitlementsView {
+    fn from(all: Entitlements) -> Self {
+        let (mut features, mut limits) = (BTreeMap::new(), BTreeMap::new());
+        for (key, entitlement) in all.entitlements {
+            match entitlement {
+                Entitlement::Bool(on) => {
+                    features.insert(key, on);
+                }
+                Entitlement::Limit(usage) => {
+                    let limit = match usage.cap {
+                        Cap::Finite(n) => Some(n),
+                        Cap::Unlimited => None,
+                    };
+                    limits
+                        .insert(key, LimitView { allowed: usage.cap.allows(usage.used + 1), limit, usage: usage.used });
+                }
+            }
+        }
+        Self { plan: all.plan, access: all.access.as_str(), features, limits }
+    }
+}
+
+/// Every feature and limit of the workspace's plan, with its use.
+#[utoipa::path(get, path = "/entitlements", tag = "billing", responses((status = 200, body = EntitlementsView)),
+    extensions(("x-permission" = json!("workspace.read"))))]
+async fn list(State(api): State<Api>, can: Allow<ReadWorkspace>) -> Result<View<EntitlementsView>, ApiError> {
+    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    Ok(View(entitlements::list(&can, &mut *tx).await?.into()))
+}

@@ -1,0 +1,210 @@
+//! One error envelope for everything. Handlers return [`ApiError`]; the outermost middleware writes the body, because only
+//! there the request id is known for certain.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use saas_kernel::error::{BoxError, FieldError, Kind, codes};
+use saas_kernel::store::Replay;
+use saas_kernel::{Error, Refusal, StoreError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What a handler answers when it does not do it.
+#[derive(Debug)]
+pub enum ApiError {
+    /// The caller can act on it.
+    Refused(Refusal),
+    /// It is broken; the cause goes to the log, not to the caller.
+    Broken(BoxError),
+    /// Not an error to the caller: the kept answer of the first request with this idempotency key.
+    Replayed(Box<saas_kernel::guard::idempotency::StoredAnswer>),
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            Error::Store(error) => error.into(),
+            Error::Broken(error) => Self::Broken(error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let soon = std::time::Duration::from_secs(1);
+        let again = |code, text: &'static str| Refusal::new(code, text).retry_after(soon);
+        Self::Refused(match error {
+            StoreError::Conflict(_) => Refusal::new(&codes::CONFLICT, "it collides with what is there already"),
+            StoreError::Limit(key) => Refusal::new(&codes::LIMIT_REACHED, format!("the plan's `{key}` are used up")),
+            StoreError::Serialization | StoreError::Locked => {
+                again(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
+            }
+            StoreError::Timeout => {
+                again(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")
+            }
+            StoreError::Unavailable(source) => {
+                tracing::error!(error = %source, "the database is not available");
+                again(&codes::UNAVAILABLE, "the database is not available at this moment; try again in a second")
+            }
+            StoreError::Replay(Replay::Answer(answer)) => return Self::Replayed(answer),
+            StoreError::Replay(Replay::InFlight) => again(
+                &codes::IDEMPOTENCY_IN_FLIGHT,
+                "the first request with this Idempotency-Key still runs; repeat it in a second",
+            ),
+            StoreError::Replay(Replay::Done) => Refusal::new(
+                &codes::IDEMPOTENCY_DONE,
+                "the first request with this Idempotency-Key succeeded; its answer was not kept, read the resource instead",
+            ),
+            StoreError::Replay(Replay::OtherRequest) => Refusal::new(
+                &codes::IDEMPOTENCY_KEY_REUSED,
+                "this Idempotency-Key belongs to a request with another method, address or body; use a new one",
+            ),
+            StoreError::Scope | StoreError::Backend(_) => return Self::Broken(Box::new(error)),
+        })
+    }
+}
+
+/// Marks a response that the outermost middleware has to write the envelope for.
+#[derive(Clone)]
+pub(crate) struct Failure(pub(crate) Refusal);
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let refusal = match self {
+            Self::Refused(refusal) => refusal,
+            Self::Broken(error) => {
+                tracing::error!(error = chain(&*error), "a request failed");
+                Refusal::new(&codes::INTERNAL, "something broke on our side; the request id helps support to find it")
+            }
+            Self::Replayed(answer) => {
+                let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+                let headers = [
+                    (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                    (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true")),
+                ];
+                return (status, headers, answer.body).into_response();
+            }
+        };
+        let mut response = status(refusal.kind()).into_response();
+        response.extensions_mut().insert(Failure(refusal));
+        response
+    }
+}
+
+/// An error and its causes, each once.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+pub(crate) fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Payment => StatusCode::PAYMENT_REQUIRED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Slow => StatusCode::REQUEST_TIMEOUT,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Rate => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The envelope: `{"error": {…}}`.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct ErrorEnvelope {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong, and the way out.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct ErrorBody {
+    /// Stable; for programs.
+    #[schema(example = "limit_reached")]
+    pub code: String,
+    /// For people: the rule and the way out.
+    pub message: String,
+    /// The wrong fields of the input, if it is about fields.
+    #[schema(value_type = Vec<FieldErrorSchema>)]
+    pub fields: Vec<FieldError>,
+    /// The plan that would allow it, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The same as `X-Request-Id`; support finds the request by it.
+    pub request_id: String,
+    /// Where the code is described.
+    pub docs: String,
+}
+
+/// One wrong field of an input.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FieldErrorSchema {
+    /// The field's path in the input.
+    pub(crate) field: String,
+    /// The rule it breaks.
+    pub(crate) message: String,
+}
+
+/// Writes the envelope of `refusal`.
+pub(crate) fn envelope(refusal: &Refusal, request_id: &str) -> Response {
+    let body = ErrorEnvelope {
+        error: ErrorBody {
+            code: refusal.code().to_owned(),
+            message: refusal.message().to_owned(),
+            fields: refusal.field_errors().to_vec(),
+            plan: refusal.plan().map(str::to_owned),
+            request_id: request_id.to_owned(),
+            docs: format!("/docs/errors#{}", refusal.code()),
+        },
+    };
+    let mut response = (status(refusal.kind()), axum::Json(body)).into_response();
+    if let Some(wait) = refusal.wait() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    response
+}
+
+/// The refusal of a plain status that no kernel code explained, such as one a product's handler returned.
+pub(crate) fn of_status(status: StatusCode) -> Option<Refusal> {
+    let code = match status {
+        StatusCode::NOT_FOUND => &codes::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => &codes::METHOD_NOT_ALLOWED,
+        StatusCode::PAYLOAD_TOO_LARGE => &codes::PAYLOAD_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => &codes::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::REQUEST_TIMEOUT => &codes::REQUEST_TIMEOUT,
+        StatusCode::UNAUTHORIZED => &codes::UNAUTHENTICATED,
+        StatusCode::FORBIDDEN => &codes::FORBIDDEN,
+        StatusCode::CONFLICT => &codes::CONFLICT,
+        StatusCode::TOO_MANY_REQUESTS => &codes::RATE_LIMITED,
+        StatusCode::UNPROCESSABLE_ENTITY => &codes::VALIDATION_FAILED,
+        StatusCode::SERVICE_UNAVAILABLE => &codes::UNAVAILABLE,
+        status if status.is_client_error() => &codes::BAD_REQUEST,
+        status if status.is_server_error() => &codes::INTERNAL,
+        _ => return None,
+    };
+    Some(Refusal::new(code, code.help))
+}

@@ -1,0 +1,35 @@
+//! `/healthz`: the process answers. `/readyz`: it can do its work.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::View;
+use crate::app::Api;
+use crate::error::ApiError;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+/// That it works.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Health)))]
+async fn healthz() -> View<Health> {
+    View(Health { status: "ok" })
+}
+
+/// The process can do its work: the database answers.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses((status = 200, body = Health)))]
+async fn readyz(State(api): State<Api>) -> Result<View<Health>, ApiError> {
+    api.kernel().store().ready().await?;
+    Ok(View(Health { status: "ok" }))
+}

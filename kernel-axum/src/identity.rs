@@ -1,0 +1,13 @@
+//! Sign-up, login, logout, and who one is.
+
+mod login;
+mod sign_up;
+mod users;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::Api;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().merge(sign_up::routes()).merge(login::routes()).merge(users::routes())
+}

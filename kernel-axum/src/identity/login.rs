@@ -1,0 +1,76 @@
+//! `POST auth/login`, `POST auth/logout`.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Response};
+use saas_kernel::error::codes;
+use saas_kernel::guard::rate_limit::Bucket;
+use saas_kernel::identity::login;
+use saas_kernel::identity::users::Email;
+use saas_kernel::{Ctx, Refusal, Scope};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::users::UserView;
+use crate::answer::{NoContent, View};
+use crate::app::Api;
+use crate::cookie;
+use crate::error::ApiError;
+use crate::extract::SignedIn;
+use crate::json::Json;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(log_out))
+}
+
+/// E-mail and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    password: String,
+}
+
+/// Begins a session and sets its cookie. The session the browser came with ends.
+#[utoipa::path(post, path = "/auth/login", tag = "auth", security(()), request_body = Login, responses((status = 200, body = UserView)))]
+async fn log_in(
+    State(api): State<Api>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    Json(input): Json<Login>,
+) -> Result<Response, ApiError> {
+    let kernel = api.kernel();
+    if let Some(ip) = ctx.ip {
+        kernel.rate_limit(Bucket::LoginIp, || ip.to_string()).await?;
+    }
+    // Neither can be an account's: the same answer as for a wrong password, which tells nothing about the rules.
+    let wrong = || Refusal::new(&codes::INVALID_CREDENTIALS, "the e-mail address or the password is wrong");
+    let email: Email = input.email.parse().map_err(|_| wrong())?;
+    kernel.rate_limit(Bucket::LoginEmail, || email.lower().to_owned()).await?;
+    let password = input.password.parse().map_err(|_| wrong())?;
+    let verified = login::verify(kernel, ctx, &email, password).await?;
+    let mut tx = kernel.store().begin(Scope::login(&verified)).await?;
+    let replaced = cookie::token(&headers, api.http());
+    let logged_in = login::begin_session(kernel, &verified, &mut *tx, replaced.as_ref()).await?;
+    tx.commit().await?;
+    let max_age = kernel.settings().session_life.absolute.num_seconds();
+    let cookie = cookie::set(&logged_in.token, max_age, api.http()).map(|cookie| [(SET_COOKIE, cookie)]);
+    Ok((cookie, View(UserView::from(logged_in.user))).into_response())
+}
+
+/// Ends the session.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
+async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(token) = cookie::token(&headers, api.http()) {
+        let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+        login::logout(&session, &mut *tx, &token).await?;
+        tx.commit().await?;
+    }
+    let cookie = cookie::clear(api.http()).map(|cookie| [(SET_COOKIE, cookie)]);
+    Ok((cookie, NoContent).into_response())
+}

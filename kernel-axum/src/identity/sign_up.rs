@@ -1,0 +1,63 @@
+//! `POST auth/register`.
+
+use axum::Extension;
+use axum::extract::State;
+use saas_kernel::guard::rate_limit::Bucket;
+use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
+use saas_kernel::{Ctx, Scope};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::Created;
+use crate::app::Api;
+use crate::error::ApiError;
+use crate::json::Json;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(register))
+}
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Register {
+    #[schema(example = "ada@example.com", max_length = 254)]
+    email: String,
+    #[schema(min_length = 12, max_length = 128)]
+    password: String,
+    #[schema(example = "Ada Lovelace", max_length = 100)]
+    name: String,
+}
+
+/// What everybody is told who registers.
+#[derive(Serialize, ToSchema)]
+struct Registered {
+    /// As it was given.
+    email: String,
+    #[schema(example = "log in with POST /api/v1/auth/login")]
+    next: &'static str,
+}
+
+/// Makes an account and its first workspace. The answer is the same when the address has an account already, so that
+/// nobody learns who has one; then nothing is made.
+#[utoipa::path(post, path = "/auth/register", tag = "auth", security(()), request_body = Register, responses((status = 201, body = Registered)))]
+async fn register(
+    State(api): State<Api>,
+    Extension(ctx): Extension<Ctx>,
+    Json(input): Json<Register>,
+) -> Result<Created<Registered>, ApiError> {
+    let kernel = api.kernel();
+    let account = NewAccount::parse(&input.email, &input.password, &input.name)?;
+    if let Some(ip) = ctx.ip {
+        kernel.rate_limit(Bucket::SignUpIp, || ip.to_string()).await?;
+    }
+    let answer = Registered { email: account.email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" };
+    let prepared = SignUp::prepare(ctx, account, kernel.passwords()).await?;
+    let mut tx = kernel.store().begin(Scope::sign_up(&prepared)).await?;
+    if sign_up(kernel, &prepared, &mut *tx).await?.is_some() {
+        tx.commit().await?;
+    }
+    Ok(Created(answer))
+}

@@ -1,0 +1,50 @@
+//! `GET me`.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use saas_kernel::Scope;
+use saas_kernel::identity::users::{self, User};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::View;
+use crate::app::Api;
+use crate::error::ApiError;
+use crate::extract::SignedIn;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(me))
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserView {
+    #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
+    id: String,
+    email: String,
+    email_verified: bool,
+    name: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            email: user.email,
+            email_verified: user.email_verified_at.is_some(),
+            name: user.name,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Who is signed in.
+#[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = UserView)))]
+async fn me(State(api): State<Api>, session: SignedIn) -> Result<View<UserView>, ApiError> {
+    let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+    Ok(View(users::me(&session, &mut *tx).await?.into()))
+}

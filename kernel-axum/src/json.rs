@@ -1,0 +1,153 @@
+//! JSON bodies: parsed strictly, refused by name.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use saas_kernel::Refusal;
+use saas_kernel::error::codes;
+use serde::de::DeserializeOwned;
+
+use crate::app::BodyLimit;
+use crate::error::ApiError;
+
+/// A JSON body of type `T`. Give `T` `#[serde(deny_unknown_fields)]`: a field nobody reads is a mistake of the caller's.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        if !is_json(&parts.headers) {
+            let text = "the body must be JSON; send `Content-Type: application/json`";
+            return Err(Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, text).into());
+        }
+        let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or_default();
+        let bytes = read(&parts.headers, body, limit).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// Reads the whole body, or refuses it as soon as it is known to be too large.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::new(&codes::PAYLOAD_TOO_LARGE, format!("the body may have at most {limit} bytes"));
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Err(_) => Err(Refusal::new(&codes::BAD_REQUEST, "the body ended before it was complete")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Refusal::new(&codes::MALFORMED_TEXT, format!("the body is not UTF-8 from byte {} on", error.valid_up_to()))
+    })?;
+    if let Some(at) = nul_escape(bytes) {
+        return Err(Refusal::new(
+            &codes::MALFORMED_TEXT,
+            format!("the text has a NUL character at byte {at}; leave it out"),
+        ));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(path, error.into_inner())
+    })?;
+    deserializer.end().map_err(|error| refuse(String::new(), error))?;
+    Ok(value)
+}
+
+fn refuse(path: String, error: serde_json::Error) -> Refusal {
+    if !error.is_data() {
+        return Refusal::new(&codes::MALFORMED_JSON, format!("this is not JSON: {error}"));
+    }
+    let text = error.to_string();
+    let rule = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    // serde names a missing field in its text only, an unknown one in both.
+    let named =
+        ["missing field `", "unknown field `"].iter().find_map(|start| rule.strip_prefix(start)?.split('`').next());
+    let field = match (path.as_str(), named) {
+        ("." | "", Some(named)) => named.to_owned(),
+        ("." | "", None) => "body".to_owned(),
+        (path, Some(named)) if !path.ends_with(named) => format!("{path}.{named}"),
+        (path, _) => path.to_owned(),
+    };
+    Refusal::field(field, rule)
+}
+
+/// Where the text has an escaped NUL, which JSON allows and Postgres cannot store.
+fn nul_escape(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes.iter().enumerate();
+    while let Some((at, byte)) = rest.next() {
+        if *byte == b'\\' && matches!(rest.next(), Some((_, b'u'))) && bytes.get(at + 2..at + 6) == Some(b"0000") {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Input {
+        #[expect(dead_code, reason = "only its parsing matters")]
+        name: String,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its parsing matters")]
+        inner: Vec<Inner>,
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its parsing matters")]
+        count: u32,
+    }
+
+    #[test]
+    fn every_mistake_has_its_own_answer() {
+        for (body, code, field) in [
+            (&b"{"[..], "malformed_json", ""),
+            (b"", "malformed_json", ""),
+            (b"{\"name\":\"a\"} x", "malformed_json", ""),
+            (b"{\"name\":\"\0\"}", "malformed_json", ""),
+            (b"{\"name\":\"\xff\"}", "malformed_text", ""),
+            (br#"{"name":"\u0000"}"#, "malformed_text", ""),
+            (b"[]", "validation_failed", "body"),
+            (b"{}", "validation_failed", "name"),
+            (b"{\"name\":1}", "validation_failed", "name"),
+            (b"{\"name\":\"a\",\"nmae\":1}", "validation_failed", "nmae"),
+            (b"{\"name\":\"a\",\"inner\":[{\"count\":-1}]}", "validation_failed", "inner[0].count"),
+            (b"{\"name\":\"a\",\"inner\":[{}]}", "validation_failed", "inner[0].count"),
+            (b"{\"name\":\"a\",\"name\":\"b\"}", "validation_failed", "name"),
+        ] {
+            let refusal = parse::<Input>(body).expect_err(&String::from_utf8_lossy(body));
+            let named = refusal.field_errors().first().map_or("", |field| &field.field);
+            assert_eq!((refusal.code(), named), (code, field), "{refusal}");
+        }
+        // An escaped backslash before `u0000` is text, not a NUL.
+        assert!(parse::<Input>(br#"{"name":"\\u0000"}"#).is_ok());
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), "malformed_json");
+    }
+}

@@ -1,0 +1,40 @@
+//! The SaaS kernel over HTTP, on axum.
+//!
+//! [`app`] puts the kernel's API, its middleware chain and the product's routes together; [`serve`] runs it. A product's
+//! handler names what it needs and the extractors prove it:
+//!
+//! ```no_run
+//! use saas_kernel::access::ReadWorkspace;
+//! use saas_kernel_axum::{Allow, ApiError, View};
+//!
+//! async fn handler(can: Allow<ReadWorkspace>) -> Result<View<String>, ApiError> {
+//!     Ok(View(can.workspace().to_string())) // authenticated, a member, permitted
+//! }
+//! ```
+#![warn(missing_docs)]
+
+mod answer;
+mod app;
+mod audit;
+mod billing;
+mod cookie;
+mod error;
+mod extract;
+mod health;
+mod identity;
+mod json;
+mod middleware;
+mod openapi;
+mod serve;
+mod settings;
+mod tenancy;
+
+pub use answer::{Created, List, NoContent, View};
+pub use app::{Api, App, app};
+pub use error::{ApiError, ErrorBody, ErrorEnvelope};
+pub use extract::{Allow, Path, Query, SignedIn};
+pub use json::Json;
+pub use serve::{ServeError, serve};
+pub use settings::{HttpSettings, SettingsError};
+pub use utoipa_axum::router::OpenApiRouter;
+pub use utoipa_axum::routes;

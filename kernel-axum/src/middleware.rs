@@ -1,0 +1,9 @@
+//! The chain every request goes through, in this order and only here:
+//!
+//! recovery → request id → access log → trace span ([`edge`]) → CORS → rate limit by address → authenticate → tenant →
+//! rate limit by workspace → CSRF → idempotency ([`gate`]) → handler.
+
+pub(crate) mod client_ip;
+pub(crate) mod csrf;
+pub(crate) mod edge;
+pub(crate) mod gate;

@@ -1,0 +1,118 @@
+//! The outermost layer: whatever happens inside, one well-formed answer with a request id comes out.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+use saas_kernel::error::codes;
+use saas_kernel::id::RequestId;
+use saas_kernel::{Ctx, Refusal};
+use tracing::Instrument;
+
+use super::client_ip::client_ip;
+use crate::app::Api;
+use crate::error::{Failure, envelope, of_status};
+use crate::settings::HttpSettings;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let ctx = ctx(&api, &request);
+    let (id, method) = (ctx.request_id.clone(), request.method().clone());
+    // The route's pattern, not the address: addresses hold ids and would make every log line its own.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", %id, %method, route);
+    request.extensions_mut().insert(ctx);
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let mut response = match tokio::time::timeout(api.http().request_timeout, work).await {
+        Ok(Ok(response)) => finish(response, &id),
+        Ok(Err(_panic)) => {
+            span.in_scope(|| tracing::error!("a handler panicked"));
+            envelope(
+                &Refusal::new(&codes::INTERNAL, "something broke on our side; the request id helps support to find it"),
+                &id,
+            )
+        }
+        Err(_elapsed) => {
+            let limit = api.http().request_timeout.as_secs();
+            envelope(
+                &Refusal::new(&codes::REQUEST_TIMEOUT, format!("the request was not complete after {limit} s")),
+                &id,
+            )
+        }
+    };
+    if method == Method::HEAD {
+        *response.body_mut() = axum::body::Body::empty();
+    }
+    headers(response.headers_mut(), &id, api.http());
+    span.in_scope(|| {
+        tracing::info!(status = response.status().as_u16(), ms = began.elapsed().as_secs_f64() * 1e3, "answered")
+    });
+    response
+}
+
+fn ctx(api: &Api, request: &Request) -> Ctx {
+    let headers = request.headers();
+    let now = api.kernel().now();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let sent = text(REQUEST_ID).filter(|id| {
+        (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    });
+    let request_id = sent.map_or_else(|| RequestId::generate(now).to_string().into(), Arc::from);
+    let user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
+    Ctx {
+        now,
+        request_id,
+        ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)),
+        user_agent,
+        idempotency: None,
+    }
+}
+
+/// Writes the envelope of every failure, also of those that only have a status.
+fn finish(response: Response, id: &str) -> Response {
+    let refusal = match response.extensions().get::<Failure>() {
+        Some(Failure(refusal)) => Some(refusal.clone()),
+        None => of_status(response.status()),
+    };
+    let Some(refusal) = refusal else { return response };
+    let mut enveloped = envelope(&refusal, id);
+    *enveloped.status_mut() = response.status();
+    if let Some(allow) = response.headers().get(ALLOW) {
+        enveloped.headers_mut().insert(ALLOW, allow.clone());
+    }
+    enveloped
+}
+
+fn headers(headers: &mut HeaderMap, id: &str, settings: &HttpSettings) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(X_FRAME_OPTIONS, "DENY");
+    default(REFERRER_POLICY, "strict-origin-when-cross-origin");
+    default(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(CACHE_CONTROL, "no-store");
+    if settings.secure() {
+        default(STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains");
+    }
+}

@@ -1,0 +1,82 @@
+//! The OpenAPI 3.1 document at `/openapi.json`, and its pages at `/docs`, vendored: no CDN is asked.
+
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::middleware::map_response;
+use axum::response::Response;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, Info, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Server, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema};
+
+/// Adds what is the same for every operation: the workspace in the address, the session cookie, the error envelope.
+pub(crate) fn finish(document: &mut OpenApi, brand: &str, public_url: &str) {
+    document.info = Info::new(format!("{brand} API"), env!("CARGO_PKG_VERSION").to_owned());
+    document.servers = Some(vec![Server::new(public_url)]);
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert("ErrorEnvelope".to_owned(), ErrorEnvelope::schema());
+    components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
+    components.schemas.insert(FieldErrorSchema::name().into_owned(), FieldErrorSchema::schema());
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("session")));
+    components.add_security_scheme("session", cookie);
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            if path.contains("/{ws}") {
+                operation.parameters.get_or_insert_default().insert(0, RefOr::T(workspace()));
+            }
+            if path.starts_with("/api/") && operation.security.is_none() {
+                operation.security = Some(vec![SecurityRequirement::new("session", Vec::<String>::new())]);
+            }
+            for (status, text) in ERRORS {
+                operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| error(text));
+            }
+        }
+    }
+}
+
+/// What any operation may answer beside what it says itself.
+const ERRORS: &[(&str, &str)] = &[
+    ("4XX", "Refused; `error.code` says why and `error.message` what to do."),
+    ("5XX", "Broken or busy; repeat after `Retry-After` where it is set."),
+];
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+fn workspace() -> utoipa::openapi::path::Parameter {
+    ParameterBuilder::new()
+        .name("ws")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The workspace: its slug or its `ws_…` id."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn error(text: &str) -> RefOr<utoipa::openapi::Response> {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorEnvelope"))).build();
+    RefOr::T(ResponseBuilder::new().description(text).content("application/json", content).build())
+}
+
+pub(crate) fn router(document: OpenApi) -> Router {
+    let pages =
+        SwaggerUi::new("/docs").url("/openapi.json", document).config(Config::default().try_it_out_enabled(true));
+    Router::new().merge(pages).layer(map_response(policy))
+}
+
+/// The pages bring scripts, styles and pictures of their own, from here only.
+async fn policy(mut response: Response) -> Response {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                          font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}

@@ -1,0 +1,3 @@
+//! Workspaces.
+
+pub(crate) mod workspaces;

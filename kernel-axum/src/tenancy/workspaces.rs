@@ -1,0 +1,185 @@
+//! `POST|GET workspaces`, `GET|PATCH workspaces/{ws}`.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use saas_kernel::access::{ReadWorkspace, UpdateWorkspace};
+use saas_kernel::guard::idempotency::Answer;
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::page::PageQuery;
+use saas_kernel::tenancy::workspaces::{self, Rename, Workspace};
+use saas_kernel::{Fields, Kernel, Refusal, Scope, Tx};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::answer::{Created, List, View};
+use crate::app::Api;
+use crate::error::ApiError;
+use crate::extract::{Allow, Query, SignedIn};
+use crate::json::Json;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(create, list))
+}
+
+pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get, update))
+}
+
+/// The list's name, which its cursors are bound to.
+const LIST: &str = "workspaces";
+
+/// A workspace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Workspace)]
+struct WorkspaceView {
+    #[schema(example = "ws_01h455vb4pex5vsknk084sn02q")]
+    id: String,
+    #[schema(example = "acme")]
+    slug: String,
+    name: String,
+    /// The plan it is on.
+    #[schema(example = "free")]
+    plan: String,
+    /// How much of the plan the subscription's state gives: `full`, `grace` or `read_only`.
+    access: &'static str,
+    created_by: ActorView,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Who did it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub(crate) struct ActorView {
+    /// `user`, `api_key`, `system` or `staff`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) id: String,
+}
+
+impl From<saas_kernel::actor::ActorRef> for ActorView {
+    fn from(actor: saas_kernel::actor::ActorRef) -> Self {
+        Self { kind: actor.kind, id: actor.id }
+    }
+}
+
+impl WorkspaceView {
+    fn of(kernel: &Kernel, workspace: Workspace) -> Self {
+        Self {
+            id: workspace.id.to_string(),
+            plan: kernel.catalog().plan_of(workspace.plan.as_deref()).key.clone(),
+            slug: workspace.slug,
+            name: workspace.name,
+            access: workspace.access.as_str(),
+            created_by: workspace.created_by.into(),
+            created_at: workspace.created_at,
+            updated_at: workspace.updated_at,
+        }
+    }
+}
+
+/// A new workspace.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewWorkspace {
+    #[schema(example = "Acme", max_length = 100)]
+    name: String,
+    /// Derived from the name if left out.
+    #[serde(default)]
+    #[schema(example = "acme", min_length = 3, max_length = 40)]
+    slug: Option<String>,
+}
+
+/// Founds a workspace; the caller becomes its owner.
+#[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = NewWorkspace, responses((status = 201, body = WorkspaceView)))]
+async fn create(
+    State(api): State<Api>,
+    session: SignedIn,
+    Json(input): Json<NewWorkspace>,
+) -> Result<Created<WorkspaceView>, ApiError> {
+    let (kernel, mut fields) = (api.kernel(), Fields::default());
+    let name = fields.take("name", input.name.parse());
+    let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
+    fields.finish()?;
+    let name = name.ok_or_else(|| Refusal::field("name", "is missing"))?;
+    let id = WorkspaceId::generate(session.ctx().now);
+    let mut tx = kernel.store().begin(Scope::founding(&session, id)).await?;
+    let made = workspaces::create(kernel, &session, &mut *tx, id, name, slug).await?;
+    commit_with(tx, Created(WorkspaceView::of(kernel, made))).await
+}
+
+/// The workspaces the caller belongs to, oldest first.
+#[utoipa::path(get, path = "/workspaces", tag = "workspaces", params(PageParams), responses((status = 200, body = List<WorkspaceView>)))]
+async fn list(
+    State(api): State<Api>,
+    session: SignedIn,
+    Query(query): Query<PageQuery>,
+) -> Result<View<List<WorkspaceView>>, ApiError> {
+    let page = session.page(LIST, &query)?;
+    let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+    let mine = workspaces::of_user(&session, &mut *tx, &page).await?;
+    Ok(List::of_user(&session, LIST, mine, |workspace| WorkspaceView::of(api.kernel(), workspace)))
+}
+
+/// One workspace.
+#[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)),
+    extensions(("x-permission" = json!("workspace.read"))))]
+async fn get(State(api): State<Api>, can: Allow<ReadWorkspace>) -> Result<View<WorkspaceView>, ApiError> {
+    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    Ok(View(WorkspaceView::of(api.kernel(), workspaces::get(&can, &mut *tx).await?)))
+}
+
+/// What is to be changed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateInput {
+    #[serde(default)]
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    /// The old slug keeps leading to the workspace.
+    #[serde(default)]
+    #[schema(min_length = 3, max_length = 40)]
+    slug: Option<String>,
+}
+
+/// Changes name and slug.
+#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)),
+    extensions(("x-permission" = json!("workspace.update"))))]
+async fn update(
+    State(api): State<Api>,
+    can: Allow<UpdateWorkspace>,
+    Json(input): Json<UpdateInput>,
+) -> Result<View<WorkspaceView>, ApiError> {
+    let mut fields = Fields::default();
+    let name = input.name.and_then(|name| fields.take("name", name.parse()));
+    let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
+    fields.finish()?;
+    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let renamed = workspaces::rename(&can, &mut *tx, Rename { name, slug }).await?;
+    tx.commit().await?;
+    Ok(View(WorkspaceView::of(api.kernel(), renamed)))
+}
+
+/// Which page.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents saas_kernel::page::PageQuery, which knows nothing of OpenAPI")]
+pub(crate) struct PageParams {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many rows.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+}
+
+/// Commits and keeps the answer, if the request had an idempotency key.
+async fn commit_with<A: Answer>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
+    if tx.scope().idempotency().is_some() {
+        let stored = answer.stored().map_err(ApiError::Broken)?;
+        tx.records().answer(stored);
+    }
+    tx.commit().await?;
+    Ok(answer)
+}

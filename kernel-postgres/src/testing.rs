@@ -1,0 +1,8 @@
+//! A private Postgres for tests and demos (feature `testing`): the machine's binaries, a cluster of one's own, a database
+//! per test.
+
+pub mod local_postgres;
+mod test_db;
+
+pub use local_postgres::{LocalPostgres, LocalPostgresError, LocalPostgresOptions};
+pub use test_db::{CLUSTER_ENV, TestDb, TestDbError};

@@ -1,0 +1,175 @@
+//! A migrated database for one test, copied from a template in a few dozen milliseconds.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::str::FromStr;
+
+use saas_kernel::id::RequestId;
+use saas_kernel::{BoxError, clock::Clock, clock::SystemClock};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::sync::OnceCell;
+
+use super::{LocalPostgres, LocalPostgresOptions};
+use crate::migrate::{Migrations, create_roles};
+use crate::{PgStore, PgSystem};
+
+/// Holds the administrator's URL of a cluster that several test processes share; without it each process starts one of
+/// its own and ends it with itself.
+pub const CLUSTER_ENV: &str = "SAAS_KERNEL_TEST_POSTGRES";
+
+/// A fresh database with the schema, the four roles and nothing else. Tests connect as the application does: an
+/// administrator would bypass row-level security. Dropped with the value.
+///
+/// ```no_run
+/// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+/// use saas_kernel_postgres::{Migrations, testing::TestDb};
+/// let db = TestDb::new(&Migrations::kernel()).await?;
+/// let store = db.store().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct TestDb {
+    admin_url: String,
+    name: String,
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+#[error("no test database: {0}")]
+pub struct TestDbError(#[source] BoxError);
+
+fn broken(error: impl Into<BoxError>) -> TestDbError {
+    TestDbError(error.into())
+}
+
+static CLUSTER: OnceCell<LocalPostgres> = OnceCell::const_new();
+
+impl TestDb {
+    /// Copies the template of `migrations`, which the first caller of the cluster makes.
+    ///
+    /// # Errors
+    /// What Postgres or a migration says.
+    pub async fn new(migrations: &Migrations) -> Result<Self, TestDbError> {
+        let admin_url = match std::env::var(CLUSTER_ENV) {
+            Ok(url) => url,
+            Err(_) => {
+                let start = || LocalPostgres::start(LocalPostgresOptions::default());
+                CLUSTER.get_or_try_init(start).await.map_err(broken)?.superuser_url("postgres")
+            }
+        };
+        let mut admin = connect(&admin_url).await?;
+        let template = template(&mut admin, &admin_url, migrations).await?;
+        let name = RequestId::generate(SystemClock.now()).to_string().replace("req_", "test_");
+        execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        Ok(Self { admin_url, name })
+    }
+
+    /// The administrator's URL: for looking past row-level security in assertions, never for the code under test.
+    pub fn admin_url(&self) -> String {
+        with_user(&self.admin_url, "postgres", &self.name)
+    }
+
+    /// The application's URL.
+    pub fn app_url(&self) -> String {
+        with_user(&self.admin_url, "kernel_app", &self.name)
+    }
+
+    /// The system's URL.
+    pub fn system_url(&self) -> String {
+        with_user(&self.admin_url, "kernel_system", &self.name)
+    }
+
+    /// The store, as requests see it.
+    ///
+    /// # Errors
+    /// What connecting says.
+    pub async fn store(&self) -> Result<PgStore, TestDbError> {
+        PgStore::connect(&self.app_url()).await.map_err(broken)
+    }
+
+    /// The store, as workers see it.
+    ///
+    /// # Errors
+    /// What connecting says.
+    pub async fn system(&self) -> Result<PgSystem, TestDbError> {
+        PgSystem::connect(&self.system_url()).await.map_err(broken)
+    }
+
+    /// A connection of the administrator.
+    ///
+    /// # Errors
+    /// What connecting says.
+    pub async fn admin(&self) -> Result<PgConnection, TestDbError> {
+        connect(&self.admin_url()).await
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let (url, sql) = (self.admin_url.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // A drop cannot wait on the test's own runtime. A database that stays goes with its cluster.
+        let _ = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(async { execute(&mut connect(&url).await.ok()?, sql).await.ok() })
+        })
+        .join();
+    }
+}
+
+fn with_user(admin_url: &str, user: &str, database: &str) -> String {
+    // The shape that LocalPostgres and the shared cluster's variable have: postgres://user@host:port/database
+    let address = admin_url.split_once('@').map_or(admin_url, |(_, rest)| rest);
+    let host = address.split_once('/').map_or(address, |(host, _)| host);
+    format!("postgres://{user}@{host}/{database}")
+}
+
+/// Finished templates only ever appear by a rename, so that nobody copies half a schema.
+async fn template(admin: &mut PgConnection, admin_url: &str, migrations: &Migrations) -> Result<String, TestDbError> {
+    let name = format!("template_{}", migrations.fingerprint());
+    let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)";
+    if sqlx::query_scalar(exists).bind(&name).fetch_one(&mut *admin).await.map_err(broken)? {
+        return Ok(name);
+    }
+    sqlx::query("SELECT pg_advisory_lock(7366837)").execute(&mut *admin).await.map_err(broken)?;
+    let made: Result<(), TestDbError> = async {
+        if sqlx::query_scalar(exists).bind(&name).fetch_one(&mut *admin).await.map_err(broken)? {
+            return Ok(());
+        }
+        let building = format!("{name}_building");
+        execute(admin, format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)")).await?;
+        execute(admin, format!("CREATE DATABASE {building}")).await?;
+        let url = with_user(admin_url, "postgres", &building);
+        create_roles(&url).await.map_err(broken)?;
+        migrations.run(&url).await.map_err(broken)?;
+        execute(admin, format!("ALTER DATABASE {building} RENAME TO {name}")).await
+    }
+    .await;
+    sqlx::query("SELECT pg_advisory_unlock(7366837)").execute(&mut *admin).await.map_err(broken)?;
+    made.map(|()| name)
+}
+
+async fn connect(url: &str) -> Result<PgConnection, TestDbError> {
+    let options = PgConnectOptions::from_str(url).map_err(broken)?;
+    options
+        .log_slow_statements(tracing::log::LevelFilter::Off, std::time::Duration::MAX)
+        .connect()
+        .await
+        .map_err(broken)
+}
+
+fn execute(connection: &mut PgConnection, sql: String) -> impl Future<Output = Result<(), TestDbError>> + Send {
+    async move { sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(broken) }
+}
+
+impl Migrations {
+    /// Changes exactly when a migration is added or changed.
+    fn fingerprint(&self) -> String {
+        let mut text = String::new();
+        for byte in self.checksum() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}

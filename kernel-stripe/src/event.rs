@@ -1,0 +1,123 @@
+//! What every event has around its object. Source: <https://docs.stripe.com/api/events/object>.
+//!
+//! Unknown fields and values are left alone; a missing or wrong one is an error that names its path.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use saas_kernel::billing::provider::ProviderEvent;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
+/// An event about a `T`.
+#[derive(Deserialize)]
+pub(crate) struct Event<T> {
+    id: Name,
+    #[serde(rename = "type")]
+    kind: Name,
+    pub(crate) created: Seconds,
+    livemode: bool,
+    pub(crate) data: Data<T>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Data<T> {
+    pub(crate) object: T,
+}
+
+/// A time in whole Unix seconds.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "u64")]
+pub(crate) struct Seconds(pub(crate) DateTime<Utc>);
+
+impl TryFrom<u64> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(seconds: u64) -> Result<Self, Self::Error> {
+        let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        time.map(Self).ok_or("this is not a time in Unix seconds")
+    }
+}
+
+/// Text that is a key in the system of record: bounded, and printable wherever it is logged.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text))
+        } else {
+            Err("must be 1 to 255 visible ASCII characters")
+        }
+    }
+}
+
+/// The event in a body whose signature is right.
+///
+/// # Errors
+/// A sentence: it is not JSON, not an event, or holds what cannot be stored.
+pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
+    let payload: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    if holds_nul(&payload) {
+        return Err("the body holds a NUL character (`\\u0000`), which Postgres cannot store as JSON; remove it at Stripe, from \
+                    the metadata or name it is in, and resend the event"
+            .to_owned());
+    }
+    let event: Event<BTreeMap<String, IgnoredAny>> = read(&payload)?;
+    Ok(ProviderEvent { id: event.id.0, kind: event.kind.0, created_at: event.created.0, payload })
+}
+
+/// Whether the event is about real money.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn livemode(payload: &Value) -> Result<bool, String> {
+    read::<IgnoredAny>(payload).map(|event| event.livemode)
+}
+
+/// The event in `payload`.
+///
+/// # Errors
+/// A sentence naming the path of the field that is missing or wrong, and the API version that shaped it.
+pub(crate) fn read<T: DeserializeOwned>(payload: &Value) -> Result<Event<T>, String> {
+    match payload.get("object").map(Value::as_str) {
+        None | Some(Some("event")) => {}
+        Some(Some("v2.core.event")) => {
+            return Err(
+                "this is a thin event; let the event destination at Stripe send snapshot events instead".to_owned()
+            );
+        }
+        Some(_) => return Err("`object` must be \"event\"".to_owned()),
+    }
+    if !payload.is_object() {
+        return Err("an event must be a JSON object".to_owned());
+    }
+    serde_path_to_error::deserialize(payload).map_err(|error| {
+        let path = error.path().to_string();
+        let at = if path == "." { "the event".to_owned() } else { format!("`{path}`") };
+        problem(payload, &format!("{at}: {}", error.inner()))
+    })
+}
+
+/// `text` with the API version that shaped the event.
+pub(crate) fn problem(payload: &Value, text: &str) -> String {
+    let version = payload.get("api_version").and_then(Value::as_str).unwrap_or("unknown");
+    format!("{text} (API version {version})")
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
