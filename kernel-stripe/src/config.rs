@@ -24,12 +24,14 @@ pub struct StripeBilling {
 pub enum ConfigError {
     /// No secret was given.
     #[error(
-        "there is no webhook signing secret: set {VARIABLE} to the endpoint's `whsec_…` secret (Stripe dashboard → Webhooks, or `stripe listen --print-secret`)"
+        "there is no webhook signing secret: set {VARIABLE} to the endpoint's `whsec_…` secret (Stripe dashboard, \
+         Webhooks; or `stripe listen --print-secret`)"
     )]
     Missing,
     /// A secret is empty, or spaces or line ends were copied with it.
     #[error(
-        "a webhook signing secret is empty or holds white space: set {VARIABLE} to the `whsec_…` secret alone; separate several by commas"
+        "a webhook signing secret is empty or holds white space: set {VARIABLE} to the `whsec_…` secret alone; \
+         separate several by commas"
     )]
     Unusable,
     /// The environment variable is not Unicode.
@@ -76,8 +78,8 @@ impl StripeBilling {
         self
     }
 
-    /// How many whole seconds a signature's time may be off, to either side; 300 by default. Zero means the same second:
-    /// unlike in Stripe's SDKs it does not switch the check off.
+    /// How many whole seconds a signature's time may be off, to either side; 300 by default. Zero means the same
+    /// second: unlike in Stripe's SDKs it does not switch the check off.
     pub fn tolerance(mut self, tolerance: TimeDelta) -> Self {
         self.tolerance = tolerance;
         self
@@ -105,7 +107,7 @@ mod tests {
         ] {
             let found = StripeBilling::from_text(text);
             let found = found.as_ref().map(|stripe| stripe.secrets.iter().map(|s| s.expose_secret()).collect());
-            assert_eq!(found, expected.as_ref().map(Vec::clone), "{text:?}");
+            assert_eq!(found, expected.as_ref().cloned(), "{text:?}");
         }
     }
 

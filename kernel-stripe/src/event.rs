@@ -64,8 +64,8 @@ impl TryFrom<String> for Name {
 pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
     let payload: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     if holds_nul(&payload) {
-        return Err("the body holds a NUL character (`\\u0000`), which Postgres cannot store as JSON; remove it at Stripe, from \
-                    the metadata or name it is in, and resend the event"
+        return Err("the body holds a NUL character (`\\u0000`), which Postgres cannot store as JSON; remove it at \
+                    Stripe, from the metadata or name it is in, and resend the event"
             .to_owned());
     }
     let event: Event<BTreeMap<String, IgnoredAny>> = read(&payload)?;

@@ -1,8 +1,8 @@
-//! Stripe as the SaaS kernel's billing provider: [`StripeBilling`] implements [`BillingProvider`], which verifies webhooks
-//! and translates them. No database work happens here.
+//! Stripe as the SaaS kernel's billing provider: [`StripeBilling`] implements [`BillingProvider`], which verifies
+//! webhooks and translates them. No database work happens here.
 //!
-//! Payloads before and after Stripe's `basil` release (2025-03-31) are read: an endpoint stays on the API version it was
-//! made with, for years.
+//! Payloads before and after Stripe's `basil` release (2025-03-31) are read: an endpoint stays on the API version it
+//! was made with, for years.
 //!
 //! | module | holds |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! The `Stripe-Signature` header: `t=<seconds>,v1=<HMAC-SHA256 in hex>[,v1=…]` over `<seconds>.<raw body>`.
 //!
-//! Source: <https://docs.stripe.com/webhooks/signature> and the official SDKs. Stricter than those: nothing is repaired, and
-//! a time in the future is refused like one in the past.
+//! Source: <https://docs.stripe.com/webhooks/signature> and the official SDKs. Stricter than those: nothing is
+//! repaired, and a time in the future is refused like one in the past.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -22,8 +22,8 @@ pub fn sign(secret: &str, timestamp: DateTime<Utc>, body: &[u8]) -> String {
     format!("t={seconds},v1={}", hex::encode(mac(secret, &seconds, body)))
 }
 
-/// Whether one of `secrets` signed `body` within `tolerance` of `now`. Constant time: how long it takes does not tell which
-/// secret or signature differs, or where.
+/// Whether one of `secrets` signed `body` within `tolerance` of `now`. Constant time: how long it takes does not tell
+/// which secret or signature differs, or where.
 ///
 /// # Errors
 /// What is wrong, and the way out. The time is only looked at once the signature is right.
@@ -44,22 +44,24 @@ pub(crate) fn verify(
         }
     }
     if !bool::from(matched) {
-        return Err("no signature matches: STRIPE_WEBHOOK_SECRET must be the secret of exactly this endpoint, and the body must \
-                    reach it byte for byte, not parsed and written again"
-            .to_owned());
+        return Err(
+            "no signature matches: STRIPE_WEBHOOK_SECRET must be the secret of exactly this endpoint, and the body \
+                    must reach it byte for byte, not parsed and written again"
+                .to_owned(),
+        );
     }
     let (age, tolerance) = (now.timestamp().saturating_sub(header.seconds), tolerance.num_seconds());
     if age > tolerance {
         return Err(format!(
-            "the signature is {age} seconds old, over the tolerance of {tolerance}: a replay, a slow proxy, or this machine's \
-             clock is ahead (check NTP)"
+            "the signature is {age} seconds old, over the tolerance of {tolerance}: a replay, a slow proxy, or \
+             the server's clock is ahead (check NTP)"
         ));
     }
     if age < tolerance.saturating_neg() {
         let ahead = age.saturating_neg();
         return Err(format!(
-            "the signature is {ahead} seconds in the future, over the tolerance of {tolerance}: this machine's clock is behind \
-             (check NTP)"
+            "the signature is {ahead} seconds in the future, over the tolerance of {tolerance}: the server's clock is \
+             behind (check NTP)"
         ));
     }
     Ok(())

@@ -4,8 +4,9 @@ use super::*;
 
 fn event() -> Value {
     json!({
-        "id": "evt_1", "object": "event", "api_version": "2026-10-28.endive", "created": 1_793_491_200, "livemode": false,
-        "type": "invoice.paid", "data": { "object": { "id": "in_1" } }, "a field of tomorrow": [1, { "x": null }],
+        "id": "evt_1", "object": "event", "api_version": "2026-10-28.endive", "created": 1_793_491_200,
+        "livemode": false, "type": "invoice.paid", "data": { "object": { "id": "in_1" } },
+        "a field of tomorrow": [1, { "x": null }],
     })
 }
 

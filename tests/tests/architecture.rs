@@ -1,0 +1,47 @@
+//! The crates depend on each other as the architecture says.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use saas_kernel_tests::TestResult;
+
+/// What the pure crate must never reach, directly or through others.
+const IO: &[&str] = &["sqlx", "sqlx-core", "axum", "hyper", "reqwest", "redis", "async-nats", "lettre", "rustls"];
+
+#[test]
+fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
+    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).exec()?;
+    let ours = metadata.workspace_packages();
+    let version = ours.iter().map(|package| &package.version).max();
+    for package in &ours {
+        assert_eq!(Some(&package.version), version, "one version: {}", package.name);
+        assert_eq!(package.license.as_deref(), Some("MIT OR Apache-2.0"), "{}", package.name);
+        let inner: Vec<&str> = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal && dependency.path.is_some())
+            .map(|dependency| dependency.name.as_str())
+            .collect();
+        match package.name.as_str() {
+            "saas-kernel" => assert!(inner.is_empty(), "{inner:?}"),
+            name if name.starts_with("saas-kernel-") && package.publish.is_none() => {
+                assert_eq!(inner, ["saas-kernel"], "{name}: adapters are a fan");
+            }
+            _ => {}
+        }
+    }
+    // The resolved graph, not only the manifest: nothing may bring I/O in through the back door.
+    let resolve = metadata.resolve.as_ref().ok_or("a resolved graph")?;
+    let kernel = ours.iter().find(|package| package.name.as_str() == "saas-kernel").ok_or("the kernel")?;
+    let (mut reached, mut next) = (std::collections::BTreeSet::new(), vec![&kernel.id]);
+    while let Some(id) = next.pop() {
+        if reached.insert(id) {
+            let node = resolve.nodes.iter().find(|node| node.id == *id).ok_or("a node")?;
+            let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+            next.extend(normal.map(|dep| &dep.pkg));
+        }
+    }
+    for id in reached {
+        let name = metadata[id].name.as_str();
+        assert!(!IO.contains(&name), "saas-kernel reaches {name}");
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Clients that leave, a database that goes away, a pool that is empty.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use saas_kernel_postgres::PgOptions;
+use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions};
+use saas_kernel_postgres::{Migrations, create_roles};
+use saas_kernel_tests::{TestApp, TestResult, eventually};
+use sqlx::Connection;
+use tokio::io::AsyncWriteExt;
+
+const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'kernel%' AND xact_start IS NOT NULL";
+
+/// The cookie that `caller` would send.
+async fn cookie(app: &TestApp) -> Result<String, saas_kernel::BoxError> {
+    let answer = app.caller().log_in("ada@example.com").await?;
+    let set = answer.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Ok(set.split(';').next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_leaves_no_open_transaction() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let cookie = cookie(&app).await?;
+    // The counter is locked: creations stop in the middle of their transactions.
+    let mut admin = app.db.admin().await?;
+    let mut lock = admin.begin().await?;
+    sqlx::query("SELECT 1 FROM kernel.usage FOR UPDATE").fetch_all(&mut *lock).await?;
+    let body = r#"{"name":"Half"}"#;
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        ada.at("/projects"),
+        body.len()
+    );
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = tokio::net::TcpStream::connect(app.address).await?;
+        client.write_all(request.as_bytes()).await?;
+        clients.push(client);
+    }
+    eventually("four transactions wait", || async { Ok(app.count(OPEN).await? == 4) }).await?;
+    drop(clients);
+    // Dropped in the middle of a statement: the rollback follows as soon as the statement has ended.
+    lock.rollback().await?;
+    eventually("no transaction is open", || async { Ok(app.count(OPEN).await? == 0) }).await?;
+    ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
+    assert_eq!(app.count("SELECT count(*) FROM tracker.projects").await?, app.count("SELECT used FROM kernel.usage WHERE key = 'projects'").await?);
+    Ok(())
+}
+
+/// A handler is dropped at every moment of its work, one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaving_at_any_moment_is_all_or_nothing() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let cookie = cookie(&app).await?;
+    for step in 0..60u64 {
+        let body = r#"{"name":"Maybe"}"#;
+        let request = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            ada.at("/projects"),
+            body.len()
+        );
+        let mut client = tokio::net::TcpStream::connect(app.address).await?;
+        client.write_all(request.as_bytes()).await?;
+        // Not a wait for something to be ready: the moment of leaving is what is varied.
+        let leave = tokio::time::Instant::now() + Duration::from_micros(step * 100);
+        tokio::time::timeout_at(leave, std::future::pending::<()>()).await.unwrap_or_default();
+        drop(client);
+    }
+    eventually("no transaction is open", || async { Ok(app.count(OPEN).await? == 0) }).await?;
+    let projects = app.count("SELECT count(*) FROM tracker.projects").await?;
+    assert!((1..=5).contains(&projects));
+    for (sql, expect) in [
+        ("SELECT used FROM kernel.usage WHERE key = 'projects'", projects),
+        ("SELECT count(*) FROM kernel.audit_log WHERE action = 'resource.create'", projects - 1),
+        ("SELECT count(*) FROM kernel.outbox WHERE subject = 'project.created'", projects - 1),
+    ] {
+        assert_eq!(app.count(sql).await?, expect, "{sql}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_pool_is_said_quickly() -> TestResult {
+    let app = TestApp::start_with(|settings| {
+        settings.pool = PgOptions { max_connections: 2, acquire_timeout: Duration::from_millis(300) };
+    })
+    .await?;
+    let ada = app.sign_up("Ada").await?;
+    let mut admin = app.db.admin().await?;
+    let mut lock = admin.begin().await?;
+    sqlx::query("SELECT 1 FROM kernel.usage FOR UPDATE").fetch_all(&mut *lock).await?;
+    let stuck: Vec<_> = (0..2).map(|_| { let ada = ada.clone(); tokio::spawn(async move { ada.create_project("Waits").await }) }).collect();
+    eventually("both connections are taken", || async { Ok(app.count(OPEN).await? == 2) }).await?;
+    let began = Instant::now();
+    let answer = ada.get(&ada.at("/projects")).await?;
+    assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"), "{}", answer.text);
+    assert!(answer.headers.contains_key("retry-after") && began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    lock.rollback().await?;
+    for call in stuck {
+        call.await??.expect(StatusCode::CREATED)?;
+    }
+    ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
+    Ok(())
+}
+
+/// Its own cluster, because it is stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_going_away_is_said_and_survived() -> TestResult {
+    let directory = tempfile::tempdir()?;
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let data_dir = directory.path().join("data");
+    let options = |port| LocalPostgresOptions { data_dir: Some(data_dir.clone()), port, ..LocalPostgresOptions::default() };
+    let postgres = LocalPostgres::start(options(None)).await?;
+    let port = postgres.port();
+    let admin = postgres.superuser_url("postgres");
+    create_roles(&admin).await?;
+    Migrations::kernel().product(&reference::PRODUCT_MIGRATIONS).run(&admin).await?;
+    let (app_url, system_url) = (postgres.url("kernel_app", "postgres"), postgres.url("kernel_system", "postgres"));
+    // The database of the harness is not used: the settings name the cluster of this test.
+    let app = TestApp::start_with(|settings| {
+        settings.databases = Some(reference::settings::Databases { app: app_url, system: system_url });
+    })
+    .await?;
+    let ada = app.sign_up("Ada").await?;
+    postgres.stop().await?;
+    let began = Instant::now();
+    for path in [ada.at("/projects"), "/readyz".to_owned(), "/api/v1/me".to_owned()] {
+        let answer = ada.get(&path).await?;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {}", answer.text);
+        assert!(answer.headers.contains_key("retry-after"), "{path}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    ada.get("/healthz").await?.expect(StatusCode::OK)?;
+    let postgres = LocalPostgres::start(options(Some(port))).await?;
+    eventually("the app recovers by itself", || async { Ok(ada.get(&ada.at("/projects")).await?.status == StatusCode::OK) }).await?;
+    ada.create_project("After").await?.expect(StatusCode::CREATED)?;
+    postgres.stop().await?;
+    Ok(())
+}

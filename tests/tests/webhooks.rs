@@ -1,0 +1,165 @@
+//! Stripe's events: verified, kept once, applied once, in any order.
+
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use saas_kernel::clock::{Clock, SystemClock};
+use saas_kernel_tests::{Answer, TestApp, TestResult, WEBHOOK_SECRET, eventually, subscription_event};
+use serde_json::Value;
+
+const KEPT: &str = "SELECT count(*) FROM kernel.webhook_inbox";
+const WAITING: &str = "SELECT count(*) FROM kernel.webhook_inbox WHERE state IN ('RECEIVED', 'PROCESSING')";
+
+async fn settled(app: &TestApp) -> TestResult {
+    eventually("the inbox is worked off", || async { Ok(app.count(WAITING).await? == 0) }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_event_delivered_twenty_times_at_once_changes_state_once() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let event = subscription_event("evt_same", "created", &ada.workspace_id, "price_professional_month", "active", 0);
+    for answer in join_all((0..20).map(|_| app.stripe(&event))).await {
+        assert_eq!(answer?.expect(StatusCode::OK)?["received"], true);
+    }
+    settled(&app).await?;
+    assert_eq!(app.count(KEPT).await?, 1);
+    assert_eq!(app.count("SELECT count(*) FROM kernel.subscriptions").await?, 1);
+    assert_eq!(app.count("SELECT count(*) FROM kernel.audit_log WHERE action LIKE 'billing.%'").await?, 1);
+    assert_eq!(app.count("SELECT count(*) FROM kernel.outbox WHERE subject = 'subscription.changed'").await?, 1);
+    assert_eq!(app.count("SELECT attempts FROM kernel.webhook_inbox").await?, 1);
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "professional");
+    // And once more, much later: still answered, still once.
+    app.stripe(&event).await?.expect(StatusCode::OK)?;
+    assert_eq!(app.count(KEPT).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_shape_before_2025_03_31_is_read_too() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let mut event = subscription_event("evt_old", "updated", &ada.workspace_id, "price_starter_year", "past_due", 0);
+    event["api_version"] = "2024-06-20".into();
+    let object = &mut event["data"]["object"];
+    let item = object["items"]["data"][0].as_object_mut().ok_or("an item")?;
+    let (start, end) = (item.remove("current_period_start"), item.remove("current_period_end"));
+    object["current_period_start"] = start.unwrap_or_default();
+    object["current_period_end"] = end.unwrap_or_default();
+    app.stripe(&event).await?.expect(StatusCode::OK)?;
+    settled(&app).await?;
+    let workspace = ada.get(&ada.at("")).await?.expect(StatusCode::OK)?;
+    assert_eq!((&workspace["plan"], &workspace["access"]), (&"starter".into(), &"grace".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn updated_before_created_ends_in_the_later_state() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let id = &ada.workspace_id;
+    app.stripe(&subscription_event("evt_2", "updated", id, "price_professional_month", "active", 0)).await?.expect(StatusCode::OK)?;
+    settled(&app).await?;
+    app.stripe(&subscription_event("evt_1", "created", id, "price_starter_month", "incomplete", -5)).await?.expect(StatusCode::OK)?;
+    settled(&app).await?;
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "professional");
+    assert_eq!(app.count("SELECT count(*) FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_settled_subscription_is_writable_again_and_an_unpaid_one_is_read_only() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let id = &ada.workspace_id;
+    app.stripe(&subscription_event("evt_1", "updated", id, "price_starter_month", "unpaid", -5)).await?.expect(StatusCode::OK)?;
+    settled(&app).await?;
+    let refused = ada.create_project("No").await?;
+    assert_eq!((refused.status, refused.code()), (StatusCode::PAYMENT_REQUIRED, "workspace_read_only"));
+    ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_2", "updated", id, "price_starter_month", "active", 0)).await?.expect(StatusCode::OK)?;
+    settled(&app).await?;
+    ada.create_project("Yes").await?.expect(StatusCode::CREATED)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_kept_with_its_reason() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let nowhere = "ws_01h455vb4pex5vsknk084sn02q";
+    let mut anonymous = subscription_event("evt_3", "created", nowhere, "price_starter_month", "active", 0);
+    anonymous["data"]["object"]["metadata"] = Value::Object(serde_json::Map::new());
+    let events = [
+        (subscription_event("evt_1", "created", nowhere, "price_starter_month", "active", 0), "does not exist"),
+        (subscription_event("evt_2", "created", &ada.workspace_id, "price_of_nobody", "active", 0), "price_of_nobody"),
+        (anonymous, "metadata has no `workspace_id`"),
+    ];
+    for (event, _) in &events {
+        app.stripe(event).await?.expect(StatusCode::OK)?;
+    }
+    settled(&app).await?;
+    let mut admin = app.db.admin().await?;
+    for (event, says) in &events {
+        let row: (String, String, i32, bool) = sqlx::query_as(
+            "SELECT state, error, attempts, due_at > now() FROM kernel.webhook_inbox WHERE event_id = $1",
+        )
+        .bind(event["id"].as_str())
+        .fetch_one(&mut admin)
+        .await?;
+        assert!(row.0 == "FAILED" && row.1.contains(says) && row.2 == 1 && row.3, "{row:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_of_a_processor_that_died_is_taken_over() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    // As a processor leaves it that claimed the event and was killed, once its lease has ended.
+    let event = subscription_event("evt_1", "created", &ada.workspace_id, "price_starter_month", "active", 0);
+    sqlx::query(
+        "INSERT INTO kernel.webhook_inbox (provider, event_id, event_created, kind, payload, state, attempts, received_at, due_at)
+         VALUES ('stripe', 'evt_1', now(), 'customer.subscription.created', $1, 'PROCESSING', 1, now(), now() - interval '1 second')",
+    )
+    .bind(&event)
+    .execute(&mut app.db.admin().await?)
+    .await?;
+    let processor = app.kernel.billing_processor().ok_or("a processor")?;
+    processor.drain().await?;
+    settled(&app).await?;
+    assert_eq!(app.count("SELECT attempts FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "starter");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_stripes_own_fresh_signature_is_believed() -> TestResult {
+    let app = TestApp::start().await?;
+    let now = SystemClock.now();
+    let event = subscription_event("evt_1", "created", "ws_01h455vb4pex5vsknk084sn02q", "price_starter_month", "active", 0).to_string();
+    let sign = |secret: &str, seconds: i64| saas_kernel_stripe::sign(secret, now + chrono::TimeDelta::seconds(seconds), event.as_bytes());
+    let send = async |signature: Option<String>, body: String| {
+        let mut request = app.caller().client.post(format!("http://{}/webhooks/stripe", app.address)).body(body);
+        if let Some(signature) = signature {
+            request = request.header("stripe-signature", signature);
+        }
+        Answer::of(request).await
+    };
+    for (signature, body) in [
+        (None, event.clone()),
+        (Some(String::new()), event.clone()),
+        (Some("t=1,v1=00".to_owned()), event.clone()),
+        (Some(sign("whsec_of_somebody_else", 0)), event.clone()),
+        (Some(sign(WEBHOOK_SECRET, -301)), event.clone()),
+        (Some(sign(WEBHOOK_SECRET, 400)), event.clone()),
+        (Some(sign(WEBHOOK_SECRET, 0)), format!("{event} ")),
+    ] {
+        let answer = send(signature.clone(), body).await?;
+        assert_eq!((answer.status, answer.code()), (StatusCode::BAD_REQUEST, "signature_invalid"), "{signature:?}");
+    }
+    assert_eq!(app.count(KEPT).await?, 0);
+    send(Some(sign(WEBHOOK_SECRET, -200)), event.clone()).await?.expect(StatusCode::OK)?;
+    let other = Answer::of(app.caller().client.post(format!("http://{}/webhooks/paypal", app.address)).body(event)).await?;
+    assert_eq!(other.status, StatusCode::NOT_FOUND);
+    Ok(())
+}
