@@ -101,7 +101,7 @@ impl App {
             OpenApiRouter::new().merge(billing::inbox::routes()).merge(health::routes()).with_state(api.clone());
         let (inbound, inbound_document) = inbound.split_for_parts();
         document.merge(inbound_document);
-        openapi::finish(&mut document, &api.kernel().settings().brand.name, &api.http().public_url);
+        openapi::finish(&mut document, &api.kernel().settings().brand.name, api.http());
 
         routes
             .method_not_allowed_fallback(method_not_allowed)

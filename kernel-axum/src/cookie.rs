@@ -8,7 +8,7 @@ use crate::settings::HttpSettings;
 
 /// `__Host-` binds the cookie to this host, this path and TLS (RFC 6265bis, section 4.1.3). Without TLS, in development,
 /// no browser takes that prefix.
-fn name(settings: &HttpSettings) -> &'static str {
+pub(crate) fn name(settings: &HttpSettings) -> &'static str {
     if settings.secure() { "__Host-session" } else { "session" }
 }
 

@@ -76,9 +76,10 @@ fn refuse(path: String, error: serde_json::Error) -> Refusal {
     }
     let text = error.to_string();
     let rule = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    // serde names a missing field in its text only, an unknown one in both.
-    let named =
-        ["missing field `", "unknown field `"].iter().find_map(|start| rule.strip_prefix(start)?.split('`').next());
+    // The path ends at the object; the text names the field in it.
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| rule.strip_prefix(start)?.split('`').next());
     let field = match (path.as_str(), named) {
         ("." | "", Some(named)) => named.to_owned(),
         ("." | "", None) => "body".to_owned(),

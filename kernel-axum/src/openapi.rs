@@ -4,7 +4,9 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::middleware::map_response;
-use axum::response::Response;
+use axum::response::{Html, Response};
+use axum::routing::get;
+use saas_kernel::error::{Code, codes};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -13,17 +15,19 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema};
+use crate::cookie;
+use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema, status};
+use crate::settings::HttpSettings;
 
 /// Adds what is the same for every operation: the workspace in the address, the session cookie, the error envelope.
-pub(crate) fn finish(document: &mut OpenApi, brand: &str, public_url: &str) {
+pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSettings) {
     document.info = Info::new(format!("{brand} API"), env!("CARGO_PKG_VERSION").to_owned());
-    document.servers = Some(vec![Server::new(public_url)]);
+    document.servers = Some(vec![Server::new(&settings.public_url)]);
     let components = document.components.get_or_insert_default();
     components.schemas.insert("ErrorEnvelope".to_owned(), ErrorEnvelope::schema());
     components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
     components.schemas.insert(FieldErrorSchema::name().into_owned(), FieldErrorSchema::schema());
-    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("session")));
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::name(settings))));
     components.add_security_scheme("session", cookie);
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
@@ -70,7 +74,28 @@ fn error(text: &str) -> RefOr<utoipa::openapi::Response> {
 pub(crate) fn router(document: OpenApi) -> Router {
     let pages =
         SwaggerUi::new("/docs").url("/openapi.json", document).config(Config::default().try_it_out_enabled(true));
-    Router::new().merge(pages).layer(map_response(policy))
+    Router::new().merge(pages).route("/docs/errors", get(errors)).layer(map_response(policy))
+}
+
+/// Every error code with the way out; the envelope's `docs` leads here.
+async fn errors() -> Html<String> {
+    let row = |code: &&Code| {
+        let status = status(code.kind).as_u16();
+        format!(
+            "<tr id=\"{0}\"><td><code>{0}</code></td><td>{status}</td><td>{1}</td></tr>\n",
+            code.name,
+            escape(code.help)
+        )
+    };
+    let rows: String = codes::ALL.iter().map(row).collect();
+    Html(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Error codes</title></head><body>\n<h1>Error codes</h1>\n\
+         <table><thead><tr><th>Code</th><th>Status</th><th>What to do</th></tr></thead><tbody>\n{rows}</tbody></table>\n</body></html>\n"
+    ))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The pages bring scripts, styles and pictures of their own, from here only.

@@ -53,38 +53,3 @@ ALTER TABLE kernel.settings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE kernel.settings FORCE ROW LEVEL SECURITY;
 CREATE POLICY system ON kernel.settings TO kernel_system USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON kernel.settings TO kernel_system;
-
--- Makes the monthly partitions from last month to `ahead` months on. The default partition loses nothing if nobody calls it.
-CREATE FUNCTION kernel.ensure_partitions(ahead int DEFAULT 3) RETURNS int
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    parent text;
-    month  date;
-    part   text;
-    made   int := 0;
-BEGIN
-    FOREACH parent IN ARRAY ARRAY['audit_log', 'outbox', 'webhook_inbox'] LOOP
-        FOR month IN SELECT generate_series(date_trunc('month', now()) - interval '1 month',
-                                            date_trunc('month', now()) + make_interval(months => ahead), interval '1 month') LOOP
-            part := parent || to_char(month, '_YYYY_MM');
-            CONTINUE WHEN to_regclass('kernel.' || part) IS NOT NULL;
-            EXECUTE format('CREATE TABLE kernel.%I PARTITION OF kernel.%I FOR VALUES FROM (%L) TO (%L)',
-                           part, parent, month::timestamptz, (month + interval '1 month')::timestamptz);
-            EXECUTE format('ALTER TABLE kernel.%I ENABLE ROW LEVEL SECURITY', part);
-            EXECUTE format('ALTER TABLE kernel.%I FORCE ROW LEVEL SECURITY', part);
-            made := made + 1;
-        END LOOP;
-    END LOOP;
-    RETURN made;
-END $$;
-REVOKE ALL ON FUNCTION kernel.ensure_partitions FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kernel.ensure_partitions TO kernel_system;
-
-SELECT kernel.ensure_partitions();
-DO $$ DECLARE parent text; BEGIN
-    FOREACH parent IN ARRAY ARRAY['audit_log', 'outbox', 'webhook_inbox'] LOOP
-        EXECUTE format('CREATE TABLE kernel.%I PARTITION OF kernel.%I DEFAULT', parent || '_default', parent);
-        EXECUTE format('ALTER TABLE kernel.%I ENABLE ROW LEVEL SECURITY', parent || '_default');
-        EXECUTE format('ALTER TABLE kernel.%I FORCE ROW LEVEL SECURITY', parent || '_default');
-    END LOOP;
-END $$;

@@ -5,8 +5,9 @@ use saas_kernel_postgres::{ConnectError, Migrations, PgStore, PgSystem};
 
 type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
+#[expect(clippy::expect_used, reason = "a helper that fails fails its test")]
 async fn db() -> TestDb {
-    TestDb::new(&Migrations::kernel()).await.unwrap()
+    TestDb::new(&Migrations::kernel()).await.expect("a database")
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Local clusters, started for real.
 //!
 //! A test marked `ignore` with the reason "run by another test" is the other process of that test.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

@@ -173,7 +173,9 @@ impl Scope {
 /// A connection that authenticated a call and waits for its transaction, so that one checkout serves the whole request.
 /// It goes back to its pool when the last clone is dropped.
 #[derive(Clone, Default)]
-pub struct Checkout(Option<Arc<Mutex<Option<Box<dyn Any + Send>>>>>);
+pub struct Checkout(Option<Arc<Slot>>);
+
+type Slot = Mutex<Option<Box<dyn Any + Send>>>;
 
 impl Checkout {
     /// Parks an adapter's connection.

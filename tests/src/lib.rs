@@ -1,4 +1,5 @@
 //! The harness: the reference app on a database of its own, over real TCP, and callers of it.
+#![expect(clippy::indexing_slicing, reason = "a test that indexes wrong fails, as it should")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -74,7 +75,12 @@ impl TestApp {
     /// Somebody with a cookie jar.
     pub fn caller(&self) -> Caller {
         let client = Client::builder().cookie_store(true).timeout(Duration::from_secs(60)).build().unwrap_or_default();
-        Caller { client, base: format!("http://{}", self.address), workspace: String::new(), workspace_id: String::new() }
+        Caller {
+            client,
+            base: format!("http://{}", self.address),
+            workspace: String::new(),
+            workspace_id: String::new(),
+        }
     }
 
     /// Signs `name` up and logs them in; their first workspace is the caller's.
@@ -198,7 +204,11 @@ impl Answer {
 
     /// The body, if the status is the expected one.
     pub fn expect(self, status: StatusCode) -> Result<Value, BoxError> {
-        if self.status == status { Ok(self.body) } else { Err(format!("expected {status}, got {}: {}", self.status, self.text).into()) }
+        if self.status == status {
+            Ok(self.body)
+        } else {
+            Err(format!("expected {status}, got {}: {}", self.status, self.text).into())
+        }
     }
 
     /// The envelope without the request id.
@@ -229,7 +239,10 @@ pub fn subscription_event(id: &str, kind: &str, workspace: &str, price: &str, st
 }
 
 /// Asks `question` until it answers yes, for at most ten seconds.
-pub async fn eventually<F: Future<Output = Result<bool, BoxError>>>(what: &str, question: impl Fn() -> F) -> TestResult {
+pub async fn eventually<F: Future<Output = Result<bool, BoxError>>>(
+    what: &str,
+    question: impl Fn() -> F,
+) -> TestResult {
     let mut every = tokio::time::interval(Duration::from_millis(10));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while tokio::time::Instant::now() < deadline {

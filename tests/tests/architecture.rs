@@ -8,7 +8,8 @@ const IO: &[&str] = &["sqlx", "sqlx-core", "axum", "hyper", "reqwest", "redis", 
 
 #[test]
 fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
-    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).exec()?;
+    let metadata =
+        MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).exec()?;
     let ours = metadata.workspace_packages();
     let version = ours.iter().map(|package| &package.version).max();
     for package in &ours {
@@ -35,7 +36,8 @@ fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
     while let Some(id) = next.pop() {
         if reached.insert(id) {
             let node = resolve.nodes.iter().find(|node| node.id == *id).ok_or("a node")?;
-            let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+            let normal =
+                node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
             next.extend(normal.map(|dep| &dep.pkg));
         }
     }

@@ -10,7 +10,7 @@ use saas_kernel_tests::{TestApp, TestResult, eventually};
 use sqlx::Connection;
 use tokio::io::AsyncWriteExt;
 
-const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'kernel%' AND xact_start IS NOT NULL";
+const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'kernel_app' AND xact_start IS NOT NULL";
 
 /// The cookie that `caller` would send.
 async fn cookie(app: &TestApp) -> Result<String, saas_kernel::BoxError> {
@@ -46,7 +46,10 @@ async fn a_client_that_leaves_leaves_no_open_transaction() -> TestResult {
     lock.rollback().await?;
     eventually("no transaction is open", || async { Ok(app.count(OPEN).await? == 0) }).await?;
     ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
-    assert_eq!(app.count("SELECT count(*) FROM tracker.projects").await?, app.count("SELECT used FROM kernel.usage WHERE key = 'projects'").await?);
+    assert_eq!(
+        app.count("SELECT count(*) FROM tracker.projects").await?,
+        app.count("SELECT used FROM kernel.usage WHERE key = 'projects'").await?
+    );
     Ok(())
 }
 
@@ -93,12 +96,21 @@ async fn an_empty_pool_is_said_quickly() -> TestResult {
     let mut admin = app.db.admin().await?;
     let mut lock = admin.begin().await?;
     sqlx::query("SELECT 1 FROM kernel.usage FOR UPDATE").fetch_all(&mut *lock).await?;
-    let stuck: Vec<_> = (0..2).map(|_| { let ada = ada.clone(); tokio::spawn(async move { ada.create_project("Waits").await }) }).collect();
+    let stuck: Vec<_> = (0..2)
+        .map(|_| {
+            let ada = ada.clone();
+            tokio::spawn(async move { ada.create_project("Waits").await })
+        })
+        .collect();
     eventually("both connections are taken", || async { Ok(app.count(OPEN).await? == 2) }).await?;
     let began = Instant::now();
     let answer = ada.get(&ada.at("/projects")).await?;
     assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"), "{}", answer.text);
-    assert!(answer.headers.contains_key("retry-after") && began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(
+        answer.headers.contains_key("retry-after") && began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
     lock.rollback().await?;
     for call in stuck {
         call.await??.expect(StatusCode::CREATED)?;
@@ -113,7 +125,8 @@ async fn postgres_going_away_is_said_and_survived() -> TestResult {
     let directory = tempfile::tempdir()?;
     std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let data_dir = directory.path().join("data");
-    let options = |port| LocalPostgresOptions { data_dir: Some(data_dir.clone()), port, ..LocalPostgresOptions::default() };
+    let options =
+        |port| LocalPostgresOptions { data_dir: Some(data_dir.clone()), port, ..LocalPostgresOptions::default() };
     let postgres = LocalPostgres::start(options(None)).await?;
     let port = postgres.port();
     let admin = postgres.superuser_url("postgres");
@@ -136,7 +149,10 @@ async fn postgres_going_away_is_said_and_survived() -> TestResult {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     ada.get("/healthz").await?.expect(StatusCode::OK)?;
     let postgres = LocalPostgres::start(options(Some(port))).await?;
-    eventually("the app recovers by itself", || async { Ok(ada.get(&ada.at("/projects")).await?.status == StatusCode::OK) }).await?;
+    eventually("the app recovers by itself", || async {
+        Ok(ada.get(&ada.at("/projects")).await?.status == StatusCode::OK)
+    })
+    .await?;
     ada.create_project("After").await?.expect(StatusCode::CREATED)?;
     postgres.stop().await?;
     Ok(())

@@ -10,12 +10,14 @@ use serde_json::json;
 async fn the_stages_come_in_their_order() -> TestResult {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("product.config.yaml");
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml"))?;
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml"))?;
     std::fs::write(&file, text.replace("api_per_ip: off", "api_per_ip: 12/day"))?;
     let app = TestApp::start_with(|settings| settings.config.clone_from(&file)).await?;
     let ada = app.sign_up("Ada").await?; // three calls
     let bad = |caller: &saas_kernel_tests::Caller, workspace: &str| {
-        caller.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/projects"))
+        caller
+            .request(Method::POST, &format!("/api/v1/workspaces/{workspace}/projects"))
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", "not a key")
             .body("{")
@@ -56,7 +58,9 @@ async fn every_answer_has_a_request_id_and_its_guards() -> TestResult {
     }
     for path in ["/healthz", "/readyz", "/openapi.json", "/docs/", "/docs/errors", "/api/v1/me", "/nothing"] {
         let answer = caller.get(path).await?;
-        for header in ["x-request-id", "x-content-type-options", "content-security-policy", "referrer-policy", "x-frame-options"] {
+        for header in
+            ["x-request-id", "x-content-type-options", "content-security-policy", "referrer-policy", "x-frame-options"]
+        {
             assert!(answer.headers.contains_key(header), "{path} lacks {header}");
         }
         let policy = answer.headers["content-security-policy"].to_str()?;
@@ -97,14 +101,21 @@ async fn the_documents_are_complete_and_ask_no_cdn() -> TestResult {
             assert!(operation["responses"]["4XX"].is_object() && operation["security"].is_array(), "{method} {path}");
             assert!(operation["summary"].is_string() || operation["description"].is_string(), "{method} {path}");
             if path.contains("{ws}") {
-                assert!(operation["x-permission"].is_string() && operation["parameters"][0]["name"] == "ws", "{method} {path}");
+                assert!(
+                    operation["x-permission"].is_string() && operation["parameters"][0]["name"] == "ws",
+                    "{method} {path}"
+                );
             }
         }
     }
     let page = caller.get("/docs/").await?;
     assert!(page.status == StatusCode::OK && !page.text.contains("http"), "{}", page.text);
     for asset in page.text.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
-        assert_eq!(caller.get(&format!("/docs/{}", asset.trim_start_matches("./"))).await?.status, StatusCode::OK, "{asset}");
+        assert_eq!(
+            caller.get(&format!("/docs/{}", asset.trim_start_matches("./"))).await?.status,
+            StatusCode::OK,
+            "{asset}"
+        );
     }
     let errors = caller.get("/docs/errors").await?;
     assert!(errors.status == StatusCode::OK && errors.text.contains("id=\"limit_reached\""), "{}", errors.text);
@@ -120,7 +131,8 @@ async fn a_panic_is_an_answer() -> TestResult {
         panic!("as planned")
     }
     let routes = OpenApiRouter::new().route("/broken", axum::routing::get(broken));
-    let router = saas_kernel_axum::app(&app.kernel, saas_kernel_axum::HttpSettings::new("http://127.0.0.1")?).workspace_routes(routes);
+    let router = saas_kernel_axum::app(&app.kernel, saas_kernel_axum::HttpSettings::new("http://127.0.0.1")?)
+        .workspace_routes(routes);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move { axum::serve(listener, router.into_router()).await });

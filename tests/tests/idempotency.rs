@@ -26,7 +26,13 @@ async fn twenty_at_once_with_one_key_make_one_project() -> TestResult {
         }
         assert_eq!((answer.status, &answer.text), (StatusCode::CREATED, &first.text));
     }
-    assert_eq!(answers.iter().filter(|a| a.status == StatusCode::CREATED && !a.headers.contains_key("idempotent-replayed")).count(), 1);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|a| a.status == StatusCode::CREATED && !a.headers.contains_key("idempotent-replayed"))
+            .count(),
+        1
+    );
     assert_eq!(app.count(PROJECTS).await?, 2, "with the sign-up's own");
     let again = create(&ada, "key-1", &body).await?;
     assert_eq!((again.status, &again.text), (StatusCode::CREATED, &first.text));
@@ -68,7 +74,13 @@ async fn a_refused_request_leaves_its_key_free() -> TestResult {
 async fn founding_a_workspace_can_be_repeated_safely() -> TestResult {
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
-    let found = || Answer::of(ada.request(Method::POST, "/api/v1/workspaces").header("Idempotency-Key", "w").json(&json!({ "name": "Second" })));
+    let found = || {
+        Answer::of(
+            ada.request(Method::POST, "/api/v1/workspaces")
+                .header("Idempotency-Key", "w")
+                .json(&json!({ "name": "Second" })),
+        )
+    };
     let (first, second) = (found().await?, found().await?);
     assert_eq!((first.status, &first.text), (second.status, &second.text));
     assert_eq!(app.count("SELECT count(*) FROM kernel.workspaces").await?, 2);

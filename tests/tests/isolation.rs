@@ -24,7 +24,9 @@ async fn a_stranger_and_a_missing_workspace_look_alike() -> TestResult {
     ];
     for (method, below, body) in routes {
         let mut answers = Vec::new();
-        for workspace in [&*ada.workspace, &*ada.workspace_id, "no-such-workspace", "ws_01h455vb4pex5vsknk084sn02q", "not a slug!"] {
+        for workspace in
+            [&*ada.workspace, &*ada.workspace_id, "no-such-workspace", "ws_01h455vb4pex5vsknk084sn02q", "not a slug!"]
+        {
             let request = eve.request(method.clone(), &format!("/api/v1/workspaces/{workspace}{below}"));
             let request = if body.is_null() { request } else { request.json(&body) };
             answers.push(Answer::of(request).await?);
@@ -41,7 +43,9 @@ async fn a_stranger_and_a_missing_workspace_look_alike() -> TestResult {
         }
         // The bad input of a stranger must not tell them apart either.
         if method == Method::POST || method == Method::PATCH {
-            let request = eve.request(method.clone(), &format!("/api/v1/workspaces/{}{below}", ada.workspace)).json(&json!({ "x": 1 }));
+            let request = eve
+                .request(method.clone(), &format!("/api/v1/workspaces/{}{below}", ada.workspace))
+                .json(&json!({ "x": 1 }));
             assert_eq!(Answer::of(request).await?.status, StatusCode::NOT_FOUND);
         }
         // The project of another workspace is not found in one's own.
@@ -63,13 +67,23 @@ async fn the_applications_login_reaches_one_workspace_at_a_time() -> TestResult 
     let uuid = |id: &str| id.parse::<WorkspaceId>().map(|id| id.uuid());
     let (of_ada, of_eve) = (uuid(&ada.workspace_id)?, uuid(&eve.workspace_id)?);
     let mut login = sqlx::PgConnection::connect(&app.db.app_url()).await?;
-    let tables = ["tracker.projects", "kernel.memberships", "kernel.audit_log", "kernel.usage", "kernel.subscriptions", "kernel.slugs"];
+    let tables = [
+        "tracker.projects",
+        "kernel.memberships",
+        "kernel.audit_log",
+        "kernel.usage",
+        "kernel.subscriptions",
+        "kernel.slugs",
+    ];
     // Without a scope: no rows, no inserts.
-    for table in tables.iter().chain(&["kernel.users", "kernel.sessions", "kernel.workspaces", "kernel.idempotency_keys"]) {
+    for table in
+        tables.iter().chain(&["kernel.users", "kernel.sessions", "kernel.workspaces", "kernel.idempotency_keys"])
+    {
         let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM (SELECT 1 FROM {table}) t"));
         assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut login).await?, 0, "{table}");
     }
-    let insert = "INSERT INTO tracker.projects (workspace_id, id, name, created_by_type, created_by_id, created_at, updated_at)
+    let insert =
+        "INSERT INTO tracker.projects (workspace_id, id, name, created_by_type, created_by_id, created_at, updated_at)
                   VALUES ($1, gen_random_uuid(), 'Mine', 'user', $1, now(), now())";
     let refused = sqlx::query(insert).bind(of_ada).execute(&mut login).await.expect_err("no scope");
     assert_eq!(refused.into_database_error().ok_or("a database error")?.code().as_deref(), Some("42501"));
@@ -161,9 +175,17 @@ async fn roles_are_held_over_http() -> TestResult {
         assert_eq!(seen, [read, create, audit, rename], "{role}");
     }
     let refused = bob.get(&ada.at("/projects")).await?;
-    assert!(refused.body["error"]["message"].as_str().is_some_and(|text| text.contains("project.read")), "{}", refused.text);
+    assert!(
+        refused.body["error"]["message"].as_str().is_some_and(|text| text.contains("project.read")),
+        "{}",
+        refused.text
+    );
     // From the next call on, a removed member is a stranger.
-    sqlx::query("DELETE FROM kernel.memberships WHERE user_id = $1 AND workspace_id = $2").bind(bob_id.uuid()).bind(ws.uuid()).execute(&mut admin).await?;
+    sqlx::query("DELETE FROM kernel.memberships WHERE user_id = $1 AND workspace_id = $2")
+        .bind(bob_id.uuid())
+        .bind(ws.uuid())
+        .execute(&mut admin)
+        .await?;
     assert_eq!(bob.get(&ada.at("/projects")).await?.status, StatusCode::NOT_FOUND);
     Ok(())
 }

@@ -20,7 +20,9 @@ async fn thirty_at_once_fill_exactly_the_limit() -> TestResult {
 
     let answers = join_all((0..30).map(|n| {
         let ada = ada.clone();
-        async move { ada.create_project(&format!("Project {n}")).await.map(|answer| (answer.status, answer.code().to_owned())) }
+        async move {
+            ada.create_project(&format!("Project {n}")).await.map(|answer| (answer.status, answer.code().to_owned()))
+        }
     }))
     .await;
     let (mut made, mut refused) = (0, 0);
@@ -62,7 +64,10 @@ async fn raw_sql_of_the_product_is_held_too() -> TestResult {
         let pool = sqlx::PgPool::connect(&app.db.app_url()).await?;
         let workspace: saas_kernel::id::WorkspaceId = ada.workspace_id.parse()?;
         let mut tx = pool.begin().await?;
-        sqlx::query("SELECT set_config('app.workspace_id', $1, true)").bind(workspace.uuid().to_string()).execute(&mut *tx).await?;
+        sqlx::query("SELECT set_config('app.workspace_id', $1, true)")
+            .bind(workspace.uuid().to_string())
+            .execute(&mut *tx)
+            .await?;
         Ok(tx)
     };
     // Rolled back: nothing counts.
@@ -102,15 +107,18 @@ async fn a_downgrade_holds_from_its_commit_on_and_deletes_nothing() -> TestResul
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
     let id = &ada.workspace_id;
-    let plan_is = async |plan: &str| {
-        eventually(plan, || async { Ok(ada.get(&ada.at("")).await?.body["plan"] == plan) }).await
-    };
-    app.stripe(&subscription_event("evt_1", "created", id, "price_starter_month", "active", -10)).await?.expect(StatusCode::OK)?;
+    let plan_is =
+        async |plan: &str| eventually(plan, || async { Ok(ada.get(&ada.at("")).await?.body["plan"] == plan) }).await;
+    app.stripe(&subscription_event("evt_1", "created", id, "price_starter_month", "active", -10))
+        .await?
+        .expect(StatusCode::OK)?;
     plan_is("starter").await?;
     for n in 2..=8 {
         ada.create_project(&format!("Project {n}")).await?.expect(StatusCode::CREATED)?;
     }
-    app.stripe(&subscription_event("evt_2", "deleted", id, "price_starter_month", "canceled", 0)).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_2", "deleted", id, "price_starter_month", "canceled", 0))
+        .await?
+        .expect(StatusCode::OK)?;
     plan_is("free").await?;
     assert_eq!(ada.create_project("One more").await?.code(), "limit_reached");
     assert_eq!(app.count(COUNT).await?, 8, "nothing is deleted");

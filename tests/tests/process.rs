@@ -26,7 +26,8 @@ async fn the_demo_goes_through() -> TestResult {
 
 /// Starts it on any port and returns what it said up to its last line.
 async fn serve(data: &std::path::Path) -> Result<(Child, String, String), saas_kernel::BoxError> {
-    let mut child = reference("serve").env("APP_ADDR", "127.0.0.1:0").env("APP_DATA_DIR", data).stdout(Stdio::piped()).spawn()?;
+    let mut child =
+        reference("serve").env("APP_ADDR", "127.0.0.1:0").env("APP_DATA_DIR", data).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().ok_or("its output")?).lines();
     let (mut said, mut address) = (String::new(), String::new());
     while let Some(line) = lines.next_line().await? {
@@ -54,10 +55,13 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
         let login = serde_json::json!({ "email": "owner@acme.example", "password": "correct horse battery" });
         let answer = client.post(format!("{address}/api/v1/auth/login")).json(&login).send().await?;
         assert!(answer.status().is_success(), "{}", answer.text().await?);
-        let workspaces: serde_json::Value = client.get(format!("{address}/api/v1/workspaces")).send().await?.json().await?;
-        let slugs: Vec<_> = workspaces["items"].as_array().into_iter().flatten().filter_map(|w| w["slug"].as_str()).collect();
+        let workspaces: serde_json::Value =
+            client.get(format!("{address}/api/v1/workspaces")).send().await?.json().await?;
+        let slugs: Vec<_> =
+            workspaces["items"].as_array().into_iter().flatten().filter_map(|w| w["slug"].as_str()).collect();
         assert_eq!(slugs, ["acme", "demo"]);
-        let page: serde_json::Value = client.get(format!("{address}/api/v1/workspaces/demo/projects")).send().await?.json().await?;
+        let page: serde_json::Value =
+            client.get(format!("{address}/api/v1/workspaces/demo/projects")).send().await?.json().await?;
         projects.push(page["items"].clone());
         let postmaster = std::fs::read_to_string(directory.path().join("postgres-127-0-0-1-0/postmaster.pid"))?;
         let postmaster = postmaster.lines().next().unwrap_or_default().to_owned();
@@ -65,7 +69,10 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
         Command::new("kill").args(["-TERM", &pid]).status().await?;
         let ended = tokio::time::timeout(Duration::from_secs(20), child.wait()).await??;
         assert!(ended.success(), "{ended}");
-        eventually("its Postgres has ended", || async { Ok(!std::path::Path::new("/proc").join(&postmaster).exists()) }).await?;
+        eventually("its Postgres has ended", || async {
+            Ok(!std::path::Path::new("/proc").join(&postmaster).exists())
+        })
+        .await?;
     }
     assert_eq!(projects[0], projects[1], "the data stays, and seeding again changes nothing");
     assert_eq!(projects[0].as_array().map(Vec::len), Some(3));
@@ -80,7 +87,10 @@ async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
         ("serve", vec![("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x")], "SYSTEM_DATABASE_URL is not set"),
         (
             "serve",
-            vec![("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x"), ("SYSTEM_DATABASE_URL", "postgres://kernel_system@127.0.0.1:1/x")],
+            vec![
+                ("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x"),
+                ("SYSTEM_DATABASE_URL", "postgres://kernel_system@127.0.0.1:1/x"),
+            ],
             "STRIPE_WEBHOOK_SECRET is not set",
         ),
         ("serve", vec![("SIGNING_KEY", "short")], "at least 32 characters"),

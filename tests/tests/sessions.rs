@@ -16,7 +16,13 @@ async fn the_cookie_is_rotated_at_login_and_dead_after_logout() -> TestResult {
     let ada = app.sign_up("Ada").await?;
     let first = ada.log_in("ada@example.com").await?;
     let set = cookie(&first);
-    assert!(set.starts_with("session=") && set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/"), "{set}");
+    assert!(
+        set.starts_with("session=")
+            && set.contains("HttpOnly")
+            && set.contains("SameSite=Lax")
+            && set.contains("Path=/"),
+        "{set}"
+    );
     let pair = |set: &str| set.split(';').next().unwrap_or_default().to_owned();
     let with = async |pair: &str| {
         Answer::of(app.caller().client.get(format!("http://{}/api/v1/me", app.address)).header(COOKIE, pair)).await
@@ -35,7 +41,9 @@ async fn the_cookie_is_rotated_at_login_and_dead_after_logout() -> TestResult {
 async fn behind_tls_the_cookie_is_bound_to_the_host() -> TestResult {
     let app = TestApp::start_with(|settings| settings.public_url = "https://app.example.com".to_owned()).await?;
     let caller = app.caller();
-    caller.post("/api/v1/auth/register", &json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" })).await?;
+    caller
+        .post("/api/v1/auth/register", &json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" }))
+        .await?;
     let answer = caller.log_in("ada@example.com").await?;
     let set = cookie(&answer);
     assert!(set.starts_with("__Host-session=") && set.contains("; Secure"), "{set}");
@@ -49,14 +57,18 @@ async fn nobody_learns_who_has_an_account() -> TestResult {
     app.sign_up("Ada").await?;
     let caller = app.caller();
     let register = async |email: &str| {
-        caller.post("/api/v1/auth/register", &json!({ "email": email, "password": "another password", "name": "Eve" })).await
+        caller
+            .post("/api/v1/auth/register", &json!({ "email": email, "password": "another password", "name": "Eve" }))
+            .await
     };
     let (taken, free) = (register("Ada@Example.com").await?, register("bob@example.com").await?);
     assert_eq!((taken.status, free.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!(taken.text.replace("Ada@Example.com", ""), free.text.replace("bob@example.com", ""));
     assert_eq!(app.count("SELECT count(*) FROM kernel.users").await?, 2);
     caller.log_in("ada@example.com").await?.expect(StatusCode::OK)?;
-    let wrong = async |email: &str| caller.post("/api/v1/auth/login", &json!({ "email": email, "password": "wrong password" })).await;
+    let wrong = async |email: &str| {
+        caller.post("/api/v1/auth/login", &json!({ "email": email, "password": "wrong password" })).await
+    };
     let (known, unknown) = (wrong("ada@example.com").await?, wrong("nobody@example.com").await?);
     assert_eq!((known.status, known.without_request_id()), (unknown.status, unknown.without_request_id()));
     Ok(())
@@ -79,7 +91,8 @@ async fn one_address_signs_up_once_under_race() -> TestResult {
 async fn logins_and_sign_ups_are_limited_per_address_and_per_account() -> TestResult {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("product.config.yaml");
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml"))?;
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml"))?;
     // The kernel's own defaults: 5/minute and 5/hour by address, 10/hour by account.
     std::fs::write(&file, text.split("rate_limits:").next().unwrap_or_default())?;
     let app = TestApp::start_with(|settings| {
@@ -88,11 +101,15 @@ async fn logins_and_sign_ups_are_limited_per_address_and_per_account() -> TestRe
     })
     .await?;
     let from = async |address: &str, path: &str, email: &str| {
-        let request = app.caller().client.post(format!("http://{}{path}", app.address)).header("x-forwarded-for", address);
+        let request =
+            app.caller().client.post(format!("http://{}{path}", app.address)).header("x-forwarded-for", address);
         Answer::of(request.json(&json!({ "email": email, "password": "wrong password" }))).await
     };
     for n in 0..5 {
-        assert_eq!(from("192.0.2.1", "/api/v1/auth/login", &format!("a{n}@example.com")).await?.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            from("192.0.2.1", "/api/v1/auth/login", &format!("a{n}@example.com")).await?.status,
+            StatusCode::UNAUTHORIZED
+        );
     }
     let limited = from("192.0.2.1", "/api/v1/auth/login", "a9@example.com").await?;
     assert_eq!((limited.status, limited.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
@@ -100,12 +117,23 @@ async fn logins_and_sign_ups_are_limited_per_address_and_per_account() -> TestRe
     assert!((1..=12).contains(&wait), "{wait}");
     // Another address is another caller; one account is one account from everywhere.
     for n in 0..10 {
-        assert_eq!(from(&format!("192.0.2.{}", 100 + n), "/api/v1/auth/login", "ada@example.com").await?.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            from(&format!("192.0.2.{}", 100 + n), "/api/v1/auth/login", "ada@example.com").await?.status,
+            StatusCode::UNAUTHORIZED
+        );
     }
-    assert_eq!(from("192.0.2.200", "/api/v1/auth/login", "ADA@example.com").await?.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        from("192.0.2.200", "/api/v1/auth/login", "ADA@example.com").await?.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
     let register = async |n: usize| {
-        let request = app.caller().client.post(format!("http://{}/api/v1/auth/register", app.address)).header("x-forwarded-for", "192.0.2.7");
-        Answer::of(request.json(&json!({ "email": format!("r{n}@example.com"), "password": PASSWORD, "name": "R" }))).await
+        let request = app
+            .caller()
+            .client
+            .post(format!("http://{}/api/v1/auth/register", app.address))
+            .header("x-forwarded-for", "192.0.2.7");
+        Answer::of(request.json(&json!({ "email": format!("r{n}@example.com"), "password": PASSWORD, "name": "R" })))
+            .await
     };
     for n in 0..5 {
         assert_eq!(register(n).await?.status, StatusCode::CREATED);

@@ -26,7 +26,7 @@ async fn one_event_delivered_twenty_times_at_once_changes_state_once() -> TestRe
     assert_eq!(app.count("SELECT count(*) FROM kernel.subscriptions").await?, 1);
     assert_eq!(app.count("SELECT count(*) FROM kernel.audit_log WHERE action LIKE 'billing.%'").await?, 1);
     assert_eq!(app.count("SELECT count(*) FROM kernel.outbox WHERE subject = 'subscription.changed'").await?, 1);
-    assert_eq!(app.count("SELECT attempts FROM kernel.webhook_inbox").await?, 1);
+    assert_eq!(app.count("SELECT attempts::bigint FROM kernel.webhook_inbox").await?, 1);
     assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "professional");
     // And once more, much later: still answered, still once.
     app.stripe(&event).await?.expect(StatusCode::OK)?;
@@ -57,9 +57,13 @@ async fn updated_before_created_ends_in_the_later_state() -> TestResult {
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
     let id = &ada.workspace_id;
-    app.stripe(&subscription_event("evt_2", "updated", id, "price_professional_month", "active", 0)).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_2", "updated", id, "price_professional_month", "active", 0))
+        .await?
+        .expect(StatusCode::OK)?;
     settled(&app).await?;
-    app.stripe(&subscription_event("evt_1", "created", id, "price_starter_month", "incomplete", -5)).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_1", "created", id, "price_starter_month", "incomplete", -5))
+        .await?
+        .expect(StatusCode::OK)?;
     settled(&app).await?;
     assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "professional");
     assert_eq!(app.count("SELECT count(*) FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
@@ -71,12 +75,16 @@ async fn a_settled_subscription_is_writable_again_and_an_unpaid_one_is_read_only
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
     let id = &ada.workspace_id;
-    app.stripe(&subscription_event("evt_1", "updated", id, "price_starter_month", "unpaid", -5)).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_1", "updated", id, "price_starter_month", "unpaid", -5))
+        .await?
+        .expect(StatusCode::OK)?;
     settled(&app).await?;
     let refused = ada.create_project("No").await?;
     assert_eq!((refused.status, refused.code()), (StatusCode::PAYMENT_REQUIRED, "workspace_read_only"));
     ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
-    app.stripe(&subscription_event("evt_2", "updated", id, "price_starter_month", "active", 0)).await?.expect(StatusCode::OK)?;
+    app.stripe(&subscription_event("evt_2", "updated", id, "price_starter_month", "active", 0))
+        .await?
+        .expect(StatusCode::OK)?;
     settled(&app).await?;
     ada.create_project("Yes").await?.expect(StatusCode::CREATED)?;
     Ok(())
@@ -127,7 +135,7 @@ async fn an_event_of_a_processor_that_died_is_taken_over() -> TestResult {
     let processor = app.kernel.billing_processor().ok_or("a processor")?;
     processor.drain().await?;
     settled(&app).await?;
-    assert_eq!(app.count("SELECT attempts FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
+    assert_eq!(app.count("SELECT attempts::bigint FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
     assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "starter");
     Ok(())
 }
@@ -136,8 +144,12 @@ async fn an_event_of_a_processor_that_died_is_taken_over() -> TestResult {
 async fn only_stripes_own_fresh_signature_is_believed() -> TestResult {
     let app = TestApp::start().await?;
     let now = SystemClock.now();
-    let event = subscription_event("evt_1", "created", "ws_01h455vb4pex5vsknk084sn02q", "price_starter_month", "active", 0).to_string();
-    let sign = |secret: &str, seconds: i64| saas_kernel_stripe::sign(secret, now + chrono::TimeDelta::seconds(seconds), event.as_bytes());
+    let event =
+        subscription_event("evt_1", "created", "ws_01h455vb4pex5vsknk084sn02q", "price_starter_month", "active", 0)
+            .to_string();
+    let sign = |secret: &str, seconds: i64| {
+        saas_kernel_stripe::sign(secret, now + chrono::TimeDelta::seconds(seconds), event.as_bytes())
+    };
     let send = async |signature: Option<String>, body: String| {
         let mut request = app.caller().client.post(format!("http://{}/webhooks/stripe", app.address)).body(body);
         if let Some(signature) = signature {
@@ -159,7 +171,8 @@ async fn only_stripes_own_fresh_signature_is_believed() -> TestResult {
     }
     assert_eq!(app.count(KEPT).await?, 0);
     send(Some(sign(WEBHOOK_SECRET, -200)), event.clone()).await?.expect(StatusCode::OK)?;
-    let other = Answer::of(app.caller().client.post(format!("http://{}/webhooks/paypal", app.address)).body(event)).await?;
+    let other =
+        Answer::of(app.caller().client.post(format!("http://{}/webhooks/paypal", app.address)).body(event)).await?;
     assert_eq!(other.status, StatusCode::NOT_FOUND);
     Ok(())
 }

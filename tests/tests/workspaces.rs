@@ -9,14 +9,23 @@ use serde_json::json;
 async fn created_listed_read_and_renamed() -> TestResult {
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
-    let made = ada.post("/api/v1/workspaces", &json!({ "name": "Acme & Sons", "slug": "acme" })).await?.expect(StatusCode::CREATED)?;
-    assert_eq!((made["slug"].as_str(), made["plan"].as_str(), made["created_by"]["type"].as_str()), (Some("acme"), Some("free"), Some("user")));
+    let made = ada
+        .post("/api/v1/workspaces", &json!({ "name": "Acme & Sons", "slug": "acme" }))
+        .await?
+        .expect(StatusCode::CREATED)?;
+    assert_eq!(
+        (made["slug"].as_str(), made["plan"].as_str(), made["created_by"]["type"].as_str()),
+        (Some("acme"), Some("free"), Some("user"))
+    );
     let page = ada.get("/api/v1/workspaces?limit=1").await?.expect(StatusCode::OK)?;
     let cursor = page["next_cursor"].as_str().ok_or("a cursor")?;
     let page = ada.get(&format!("/api/v1/workspaces?limit=1&cursor={cursor}")).await?.expect(StatusCode::OK)?;
     assert_eq!((&page["items"][0], &page["has_more"]), (&made, &false.into()));
 
-    let renamed = ada.patch("/api/v1/workspaces/acme", &json!({ "name": "Acme", "slug": "acme-inc" })).await?.expect(StatusCode::OK)?;
+    let renamed = ada
+        .patch("/api/v1/workspaces/acme", &json!({ "name": "Acme", "slug": "acme-inc" }))
+        .await?
+        .expect(StatusCode::OK)?;
     assert_eq!((renamed["name"].as_str(), renamed["slug"].as_str()), (Some("Acme"), Some("acme-inc")));
     for address in ["acme", "acme-inc", made["id"].as_str().unwrap_or_default()] {
         let found = ada.get(&format!("/api/v1/workspaces/{address}")).await?.expect(StatusCode::OK)?;
@@ -34,7 +43,10 @@ async fn a_slug_has_one_winner() -> TestResult {
     let ada = app.sign_up("Ada").await?;
     let eve = app.sign_up("Eve").await?;
     let claim = json!({ "name": "Acme", "slug": "acme" });
-    let answers = join_all((0..20).map(|n| if n % 2 == 0 { ada.post("/api/v1/workspaces", &claim) } else { eve.post("/api/v1/workspaces", &claim) })).await;
+    let answers = join_all((0..20).map(|n| {
+        if n % 2 == 0 { ada.post("/api/v1/workspaces", &claim) } else { eve.post("/api/v1/workspaces", &claim) }
+    }))
+    .await;
     let mut won = 0;
     for answer in answers {
         let answer = answer?;

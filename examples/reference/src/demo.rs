@@ -48,11 +48,12 @@ pub async fn run() -> Result<(), BoxError> {
 
 async fn journey(address: SocketAddr, webhook_secret: &str, now: DateTime<Utc>) -> Result<(), BoxError> {
     let caller = Caller { client: Client::builder().cookie_store(true).build()?, base: format!("http://{address}") };
-    let account = json!({ "email": "ada@example.com", "password": "correct horse battery", "name": "Ada Lovelace" });
+    let (email, password) = ("ada@example.com", "correct horse battery");
+    let account = json!({ "email": email, "password": password, "name": "Ada Lovelace" });
 
     say("# 1. Sign up: an account, a workspace and a first project, in one transaction");
     caller.call(Method::POST, "/api/v1/auth/register", Some(&account), StatusCode::CREATED).await?;
-    let login = json!({ "email": account["email"], "password": account["password"] });
+    let login = json!({ "email": email, "password": password });
     caller.call(Method::POST, "/api/v1/auth/login", Some(&login), StatusCode::OK).await?;
     caller.call(Method::GET, "/api/v1/me", None, StatusCode::OK).await?;
     let workspaces = caller.call(Method::GET, "/api/v1/workspaces", None, StatusCode::OK).await?;
@@ -78,8 +79,8 @@ async fn journey(address: SocketAddr, webhook_secret: &str, now: DateTime<Utc>) 
 
     say("# 5. The audit log has it all, newest first");
     let log = caller.call(Method::GET, &format!("{at}/audit?limit=100"), None, StatusCode::OK).await?;
-    let actions: Vec<_> =
-        log["items"].as_array().into_iter().flatten().filter_map(|entry| entry["action"].as_str()).rev().collect();
+    let entries = log.get("items").and_then(Value::as_array).into_iter().flatten();
+    let actions: Vec<_> = entries.filter_map(|entry| entry.get("action")?.as_str()).rev().collect();
     let expected =
         [&["workspace.create"][..], &["resource.create"; 4], &["billing.subscription_created", "resource.create"]]
             .concat();
@@ -131,7 +132,7 @@ impl Caller {
         for _ in 0..500 {
             every.tick().await;
             let workspace: Value = self.client.get(format!("{}{at}", self.base)).send().await?.json().await?;
-            if workspace["plan"] == plan {
+            if workspace.get("plan").and_then(Value::as_str) == Some(plan) {
                 return Ok(());
             }
         }

@@ -3,16 +3,18 @@
 
 use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use saas_kernel::Ctx;
+use saas_kernel::error::codes;
 use saas_kernel::guard::idempotency::IdempotencyKey;
 use saas_kernel::guard::rate_limit::Bucket;
 use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::{Ctx, Refusal};
 
 use super::csrf;
 use crate::app::{Api, BodyLimit};
@@ -50,6 +52,9 @@ async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Res
     let Some(token) = cookie::token(&parts.headers, api.http()) else { return Ok(None) };
     let workspace = match parts.extract::<RawPathParams>().await {
         Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
+        Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
+            return Err(Refusal::new(&codes::MALFORMED_TEXT, "the address is not UTF-8 once it is decoded").into());
+        }
         Err(_) => None,
     };
     // Text that cannot be a workspace's address leads where an unknown one leads.

@@ -1,7 +1,6 @@
 //! A migrated database for one test, copied from a template in a few dozen milliseconds.
 
 use std::fmt::Write as _;
-use std::future::Future;
 use std::str::FromStr;
 
 use saas_kernel::id::RequestId;
@@ -158,8 +157,8 @@ async fn connect(url: &str) -> Result<PgConnection, TestDbError> {
         .map_err(broken)
 }
 
-fn execute(connection: &mut PgConnection, sql: String) -> impl Future<Output = Result<(), TestDbError>> + Send {
-    async move { sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(broken) }
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), TestDbError> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(broken)
 }
 
 impl Migrations {

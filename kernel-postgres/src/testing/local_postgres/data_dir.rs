@@ -5,8 +5,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::time::{Duration, SystemTime};
+
+use std::time::Duration;
+
+use saas_kernel::clock::{Clock, SystemClock};
+use saas_kernel::id::RequestId;
 
 use super::account::Account;
 use super::guard::{Guard, Plan};
@@ -181,9 +184,5 @@ fn remove(path: &Path) {
 
 /// Makes a name no other process and no other call makes.
 fn unique(prefix: &str) -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("{prefix}{}-{call}-{:x}", process::id(), now.as_nanos())
+    format!("{prefix}{}", RequestId::generate(SystemClock.now()))
 }

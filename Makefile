@@ -1,0 +1,24 @@
+# Every entry point. `make dev` and `make test` need a Rust toolchain and PostgreSQL's binaries, nothing else.
+.PHONY: dev demo test lint bench doc clean-dev
+
+dev: ## The reference app with a private Postgres, migrated and seeded: http://127.0.0.1:3000 (APP_ADDR=… for another)
+	cargo run --package reference --bin reference -- serve
+
+demo: ## Sign up, reach the limit, pay, go on: each call and answer printed
+	cargo run --quiet --package reference --bin reference -- demo
+
+test: ## Everything CI checks
+	@scripts/test
+
+lint: ## Formatting and clippy only
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+bench: ## Side by side with a hand-written service, in one run, as ratios
+	cargo run --release --package saas-kernel-benches
+
+doc: ## The API documentation
+	cargo doc --workspace --no-deps
+
+clean-dev: ## Throws the development database away
+	rm -rf .dev

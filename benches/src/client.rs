@@ -1,0 +1,73 @@
+//! As little HTTP/1.1 as a benchmark needs: one kept connection, answers with a `Content-Length`.
+
+use saas_kernel::BoxError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    head: usize,
+}
+
+/// The text of a request by the person of workspace `n`.
+pub(crate) fn request(method: &str, path: &str, n: usize, body: &str) -> String {
+    let path = path.replace("{n}", &format!("{n:04}"));
+    let json = match body {
+        "" => String::new(),
+        _ => format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()),
+    };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: session=bench-session-{n:04}\r\n{json}\r\n{body}"
+    )
+}
+
+impl Client {
+    /// # Errors
+    /// When nobody listens.
+    pub(crate) async fn connect(address: &str) -> Result<Self, BoxError> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024), head: 0 })
+    }
+
+    /// Asks, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// When the answer is not 2xx, with all of it.
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Result<&[u8], BoxError> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let length = loop {
+            self.more().await?;
+            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                self.head = end + 4;
+                break content_length(self.buffer.get(..end).unwrap_or_default())?;
+            }
+        };
+        while self.buffer.len() < self.head + length {
+            self.more().await?;
+        }
+        if !self.buffer.starts_with(b"HTTP/1.1 2") {
+            return Err(format!("not 2xx: {}", String::from_utf8_lossy(&self.buffer)).into());
+        }
+        Ok(self.buffer.get(self.head..).unwrap_or_default())
+    }
+
+    async fn more(&mut self) -> Result<(), BoxError> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err("the server closed the connection".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> Result<usize, BoxError> {
+    let head = std::str::from_utf8(head)?;
+    let value = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    Ok(value.ok_or_else(|| format!("an answer without a length: {head}"))?.1.trim().parse()?)
+}
