@@ -33,7 +33,8 @@ pub(crate) struct Servers {
 impl Servers {
     /// `port` is where they find `postgres`, directly or not; the kernel's own work beside requests goes there directly.
     pub(crate) async fn start(postgres: &LocalPostgres, port: u16, pool: usize) -> Result<Self, BoxError> {
-        let url = |role: &str, port: u16| format!("postgres://{role}@127.0.0.1:{port}/postgres");
+        // Without TLS, as on one machine, and so that what passes can be counted.
+        let url = |role: &str, port: u16| format!("postgres://{role}@127.0.0.1:{port}/postgres?sslmode=disable");
         let kernel = [
             ("DATABASE_URL", url("kernel_app", port)),
             ("SYSTEM_DATABASE_URL", url("kernel_system", postgres.port())),

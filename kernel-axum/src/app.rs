@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{Method, Uri};
 use axum::{Router, middleware};
 use saas_kernel::billing::processor::Processor;
@@ -133,7 +133,11 @@ fn cors(settings: &HttpSettings) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("x-request-id"),
         ])
-        .expose_headers([HeaderName::from_static("x-request-id")])
+        .expose_headers([
+            HeaderName::from_static("x-request-id"),
+            RETRY_AFTER,
+            HeaderName::from_static("idempotent-replayed"),
+        ])
 }
 
 impl std::fmt::Debug for App {

@@ -1,7 +1,7 @@
 //! `GET workspaces/{ws}/audit`.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use saas_kernel::access::ReadAudit;
 use saas_kernel::audit::{self, AuditFilter, AuditRecord};
 use saas_kernel::id::{ApiKeyId, UserId};
@@ -101,11 +101,19 @@ impl AuditQuery {
             action: self.action,
             target_type: self.target_type,
             target_id: self.target_id,
-            from: self.from,
-            until: self.until,
+            from: time("from", self.from)?,
+            until: time("until", self.until)?,
         };
         let list = format!("audit {filter:?}");
         Ok((filter, PageQuery { cursor: self.cursor, limit: self.limit }, list))
+    }
+}
+
+/// Years that a database can compare with.
+fn time(field: &'static str, at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Refusal> {
+    match at {
+        Some(at) if !(1..=9999).contains(&at.year()) => Err(Refusal::field(field, "must lie in the years 1 to 9999")),
+        at => Ok(at),
     }
 }
 

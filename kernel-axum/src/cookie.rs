@@ -14,11 +14,12 @@ pub(crate) fn name(settings: &HttpSettings) -> &'static str {
 
 /// The token the browser sent.
 pub(crate) fn token(headers: &HeaderMap, settings: &HttpSettings) -> Option<Token> {
-    let name = name(settings);
-    let pairs =
-        headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let value = pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name)?.1;
-    (!value.is_empty()).then(|| Token::presented(value))
+    let name = name(settings).as_bytes();
+    // Bytes, not text: a cookie of somebody else's that is not ASCII must not take ours along.
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="));
+    let value = values.filter_map(|value| std::str::from_utf8(value).ok()).find(|value| !value.is_empty())?;
+    Some(Token::presented(value))
 }
 
 /// Sets the cookie to `token`; it lasts as long as the session may.

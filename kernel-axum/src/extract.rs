@@ -106,6 +106,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         if query.contains("%00") {
             return Err(Refusal::new(&codes::MALFORMED_TEXT, "the query has a NUL character; leave it out").into());
         }
+        if form_urlencoded(query).any(|(key, value)| key.contains('\u{fffd}') || value.contains('\u{fffd}')) {
+            return Err(Refusal::new(&codes::MALFORMED_TEXT, "the query is not UTF-8 once it is decoded").into());
+        }
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded(query));
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
             let path = error.path().to_string();
@@ -116,6 +119,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         })
     }
 }
+
+/// For addresses that take no query: `Query(NoQuery {}): Query<NoQuery>` refuses any parameter by name.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
 
 fn form_urlencoded(query: &str) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(query.as_bytes())

@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use saas_kernel::Refusal;
 use saas_kernel::error::codes;
@@ -11,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::app::BodyLimit;
 use crate::error::ApiError;
+use crate::middleware::edge::Arrival;
 
-/// A JSON body of type `T`. Give `T` `#[serde(deny_unknown_fields)]`: a field nobody reads is a mistake of the caller's.
+/// A JSON object of type `T`. Give `T` `#[serde(deny_unknown_fields)]`: a field nobody reads is a mistake of the caller's.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -26,7 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, text).into());
         }
         let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or_default();
-        let bytes = read(&parts.headers, body, limit).await?;
+        let bytes = read(&parts, body, limit).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -38,14 +40,20 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads the whole body, or refuses it as soon as it is known to be too large.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(parts: &Parts, body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Refusal> {
+    let headers = &parts.headers;
     let too_large = || Refusal::new(&codes::PAYLOAD_TOO_LARGE, format!("the body may have at most {limit} bytes"));
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+        Ok(collected) => {
+            if let Some(arrival) = parts.extensions.get::<Arrival>() {
+                arrival.complete();
+            }
+            Ok(collected.to_bytes())
+        }
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
         Err(_) => Err(Refusal::new(&codes::BAD_REQUEST, "the body ended before it was complete")),
     }
@@ -60,6 +68,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
             &codes::MALFORMED_TEXT,
             format!("the text has a NUL character at byte {at}; leave it out"),
         ));
+    }
+    // serde's derived structs would take an array for an object, field by field.
+    if text.trim_ascii_start().starts_with('[') {
+        return Err(Refusal::field("body", "must be a JSON object, not an array"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -131,6 +143,7 @@ mod tests {
             (b"{\"name\":\"\xff\"}", "malformed_text", ""),
             (br#"{"name":"\u0000"}"#, "malformed_text", ""),
             (b"[]", "validation_failed", "body"),
+            (b" [\"a\", []]", "validation_failed", "body"),
             (b"{}", "validation_failed", "name"),
             (b"{\"name\":1}", "validation_failed", "name"),
             (b"{\"name\":\"a\",\"nmae\":1}", "validation_failed", "nmae"),
@@ -148,7 +161,7 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let deep = "[".repeat(100_000);
+        let deep = "{\"a\":".repeat(100_000);
         assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), "malformed_json");
     }
 }

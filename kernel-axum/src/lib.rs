@@ -32,7 +32,7 @@ mod tenancy;
 pub use answer::{Created, List, NoContent, View};
 pub use app::{Api, App, app};
 pub use error::{ApiError, ErrorBody, ErrorEnvelope};
-pub use extract::{Allow, Path, Query, SignedIn};
+pub use extract::{Allow, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
 pub use serve::{ServeError, serve};
 pub use settings::{HttpSettings, SettingsError};

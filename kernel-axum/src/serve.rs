@@ -1,11 +1,25 @@
 //! Running the application.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tower::ServiceExt;
 
 use crate::app::App;
+
+/// How long a client may take for the head of a request, and may keep a connection open without one. Without this limit a
+/// few slow clients hold a server's sockets for ever.
+const HEAD: Duration = Duration::from_secs(15);
 
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +33,10 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
-    /// Accepting failed.
-    #[error("the server stopped: {0}")]
-    Serve(#[source] std::io::Error),
 }
 
-/// Serves `app` on `address` and works the billing inbox off beside it, until Ctrl-C or SIGTERM; then finishes the
-/// requests that have begun. `started` is told the real address, also for port 0.
+/// Serves `app` on `address` and works the billing inbox off beside it, until Ctrl-C or SIGTERM; then finishes the requests
+/// that have begun, for no longer than a request may take. `started` is told the real address, also for port 0.
 ///
 /// # Errors
 /// See [`ServeError`].
@@ -42,17 +53,56 @@ pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) ->
             processor.run(stop).await;
         })
     });
-    let service = app.into_router().into_make_service_with_connect_info::<SocketAddr>();
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // Answers are small and whole: waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
-    });
-    let served = axum::serve(listener, service).with_graceful_shutdown(signal()).await;
+    let patience = app.api().http().request_timeout + Duration::from_secs(5);
+    let connections = accept(listener, app.into_router()).await;
     drop(stop);
-    if let Some(processor) = processor {
-        let _ = processor.await;
+    if tokio::time::timeout(patience, connections.shutdown()).await.is_err() {
+        tracing::warn!("some clients did not finish in time and were left");
     }
-    served.map_err(ServeError::Serve)
+    if let Some(processor) = processor {
+        // A round has a limit of its own; what it does not finish, its lease gives back.
+        let _ = tokio::time::timeout(patience, processor).await;
+    }
+    Ok(())
+}
+
+/// Takes connections until the signal.
+async fn accept(listener: TcpListener, router: Router) -> GracefulShutdown {
+    let connections = GracefulShutdown::new();
+    let mut signal = std::pin::pin!(signal());
+    loop {
+        let accepted = tokio::select! {
+            () = &mut signal => return connections,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => connection(stream, peer, router.clone(), &connections),
+            Err(error) => {
+                // Too many open files, most likely: some will be closed.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
+    // Answers are small and whole: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    });
 }
 
 /// Resolves on Ctrl-C and, on Unix, on SIGTERM.

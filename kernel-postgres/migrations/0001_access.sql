@@ -44,11 +44,22 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A global table: its migration writes the policies of kernel_app; the system and migrations see all of it.
+CREATE FUNCTION kernel.protect_global(tbl regclass) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tbl);
+    EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tbl);
+    EXECUTE format('CREATE POLICY system ON %s TO kernel_system USING (true) WITH CHECK (true)', tbl);
+    EXECUTE format('CREATE POLICY owner ON %s TO kernel_owner USING (true) WITH CHECK (true)', tbl);
+END $$;
+REVOKE ALL ON FUNCTION kernel.protect_global FROM PUBLIC;
+
 -- Puts a tenant table behind its workspace: row-level security also for its owner, policies, grants, and, with
 -- `counts`, the triggers that keep the limit of that key. The table needs `workspace_id uuid NOT NULL` and a primary key
--- that begins with it, so that references can be composite and cannot reach another workspace's rows.
+-- that begins with it, so that references can be composite and cannot reach another workspace's rows. Repeating it is safe.
 CREATE FUNCTION kernel.protect(tbl regclass, counts text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    policy text;
     soft boolean := EXISTS (SELECT FROM pg_attribute WHERE attrelid = tbl AND attname = 'deleted_at' AND NOT attisdropped);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = tbl AND attname = 'workspace_id' AND atttypid = 'uuid'::regtype
@@ -64,23 +75,28 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tbl);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tbl);
     -- (SELECT …): evaluated once a statement, not once a row
+    FOREACH policy IN ARRAY ARRAY['tenant', 'system', 'owner'] LOOP
+        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', policy, tbl);
+    END LOOP;
     EXECUTE format('CREATE POLICY tenant ON %s TO kernel_app USING (workspace_id = (SELECT kernel.ws())) '
                    'WITH CHECK (workspace_id = (SELECT kernel.ws()))', tbl);
     EXECUTE format('CREATE POLICY system ON %s TO kernel_system USING (true) WITH CHECK (true)', tbl);
+    -- FORCE holds the owner too; migrations that fill columns need the rows. Nobody logs in as the owner.
+    EXECUTE format('CREATE POLICY owner ON %s TO kernel_owner USING (true) WITH CHECK (true)', tbl);
     EXECUTE format('REVOKE ALL ON %s FROM PUBLIC', tbl);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO kernel_app, kernel_system', tbl);
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO kernel_app, kernel_system',
                    (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = tbl));
     IF counts IS NOT NULL THEN
-        EXECUTE format('CREATE TRIGGER count_insert AFTER INSERT ON %s FOR EACH ROW %s EXECUTE FUNCTION kernel.count_row(%L)',
+        EXECUTE format('CREATE OR REPLACE TRIGGER count_insert AFTER INSERT ON %s FOR EACH ROW %s EXECUTE FUNCTION kernel.count_row(%L)',
                        tbl, CASE WHEN soft THEN 'WHEN (NEW.deleted_at IS NULL)' ELSE '' END, counts);
-        EXECUTE format('CREATE TRIGGER count_delete AFTER DELETE ON %s FOR EACH ROW %s EXECUTE FUNCTION kernel.uncount_row(%L)',
+        EXECUTE format('CREATE OR REPLACE TRIGGER count_delete AFTER DELETE ON %s FOR EACH ROW %s EXECUTE FUNCTION kernel.uncount_row(%L)',
                        tbl, CASE WHEN soft THEN 'WHEN (OLD.deleted_at IS NULL)' ELSE '' END, counts);
         IF soft THEN
-            EXECUTE format('CREATE TRIGGER count_soft_delete AFTER UPDATE OF deleted_at ON %s FOR EACH ROW '
+            EXECUTE format('CREATE OR REPLACE TRIGGER count_soft_delete AFTER UPDATE OF deleted_at ON %s FOR EACH ROW '
                            'WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL) '
                            'EXECUTE FUNCTION kernel.uncount_row(%L)', tbl, counts);
-            EXECUTE format('CREATE TRIGGER count_restore AFTER UPDATE OF deleted_at ON %s FOR EACH ROW '
+            EXECUTE format('CREATE OR REPLACE TRIGGER count_restore AFTER UPDATE OF deleted_at ON %s FOR EACH ROW '
                            'WHEN (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL) '
                            'EXECUTE FUNCTION kernel.count_row(%L)', tbl, counts);
         END IF;

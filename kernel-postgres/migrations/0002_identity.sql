@@ -24,19 +24,16 @@ CREATE TABLE kernel.sessions (
 CREATE INDEX sessions_token ON kernel.sessions (token_hash);
 CREATE INDEX sessions_user ON kernel.sessions (user_id);
 
-ALTER TABLE kernel.users ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.users FORCE ROW LEVEL SECURITY;
-ALTER TABLE kernel.sessions ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.sessions FORCE ROW LEVEL SECURITY;
+SELECT kernel.protect_global('kernel.users');
+SELECT kernel.protect_global('kernel.sessions');
 
 CREATE POLICY self ON kernel.users TO kernel_app USING (id = (SELECT kernel.me())) WITH CHECK (id = (SELECT kernel.me()));
 CREATE POLICY self ON kernel.sessions TO kernel_app
     USING (user_id = (SELECT kernel.me())) WITH CHECK (user_id = (SELECT kernel.me()));
-CREATE POLICY system ON kernel.users TO kernel_system USING (true) WITH CHECK (true);
-CREATE POLICY system ON kernel.sessions TO kernel_system USING (true) WITH CHECK (true);
 
 -- The hash is read by the login look-up only.
-GRANT SELECT (id, email, email_lower, name, email_verified_at, created_at, updated_at), INSERT,
+GRANT SELECT (id, email, email_lower, name, email_verified_at, created_at, updated_at),
+      INSERT (id, email, email_lower, name, password_hash, created_at, updated_at), -- not email_verified_at
       UPDATE (name, updated_at) ON kernel.users TO kernel_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.sessions TO kernel_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.users, kernel.sessions TO kernel_system;

@@ -37,26 +37,26 @@ SELECT kernel.protect('kernel.memberships');
 -- One's own memberships, in one's own scope. Settings only: a policy that read a table whose policy reads back would recurse.
 CREATE POLICY self ON kernel.memberships FOR SELECT TO kernel_app USING (user_id = (SELECT kernel.me()));
 
-ALTER TABLE kernel.workspaces ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.workspaces FORCE ROW LEVEL SECURITY;
+SELECT kernel.protect_global('kernel.workspaces');
 CREATE POLICY tenant ON kernel.workspaces TO kernel_app USING (id = (SELECT kernel.ws())) WITH CHECK (id = (SELECT kernel.ws()));
 CREATE POLICY mine ON kernel.workspaces FOR SELECT TO kernel_app
-    USING (id IN (SELECT m.workspace_id FROM kernel.memberships m WHERE m.user_id = (SELECT kernel.me())));
-CREATE POLICY system ON kernel.workspaces TO kernel_system USING (true) WITH CHECK (true);
+    USING (id IN (SELECT m.workspace_id FROM kernel.memberships m WHERE m.user_id = (SELECT kernel.me()) AND m.status = 'active'));
 -- Neither plan nor access: a request cannot raise its own plan.
 GRANT SELECT, INSERT (id, slug, name, created_by_type, created_by_id, created_at, updated_at),
       UPDATE (slug, name, updated_at) ON kernel.workspaces TO kernel_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.workspaces TO kernel_system;
 
-ALTER TABLE kernel.slugs ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.slugs FORCE ROW LEVEL SECURITY;
+SELECT kernel.protect_global('kernel.slugs');
 CREATE POLICY tenant ON kernel.slugs TO kernel_app
     USING (workspace_id = (SELECT kernel.ws())) WITH CHECK (workspace_id = (SELECT kernel.ws()));
-CREATE POLICY system ON kernel.slugs TO kernel_system USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON kernel.slugs TO kernel_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.slugs TO kernel_system;
 
 CREATE POLICY colleague ON kernel.users FOR SELECT TO kernel_app
     USING (id IN (SELECT m.user_id FROM kernel.memberships m WHERE m.workspace_id = (SELECT kernel.ws())));
+
+-- A request makes nobody a member but the person it acts for, and that person only where the scope holds both.
+CREATE POLICY oneself ON kernel.memberships AS RESTRICTIVE FOR INSERT TO kernel_app
+    WITH CHECK (user_id = (SELECT kernel.me()));
 
 ALTER TABLE kernel.usage ADD FOREIGN KEY (workspace_id) REFERENCES kernel.workspaces ON DELETE CASCADE;

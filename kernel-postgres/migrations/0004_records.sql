@@ -61,11 +61,9 @@ CREATE TABLE kernel.idempotency_keys (
     PRIMARY KEY (scope_id, actor_type, actor_id, key)
 );
 CREATE INDEX idempotency_keys_expiry ON kernel.idempotency_keys (expires_at);
-ALTER TABLE kernel.idempotency_keys ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.idempotency_keys FORCE ROW LEVEL SECURITY;
+SELECT kernel.protect_global('kernel.idempotency_keys');
 CREATE POLICY scope ON kernel.idempotency_keys TO kernel_app
     USING (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()))
     WITH CHECK (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()));
-CREATE POLICY system ON kernel.idempotency_keys TO kernel_system USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON kernel.idempotency_keys TO kernel_app;
 GRANT SELECT, DELETE ON kernel.idempotency_keys TO kernel_system;

@@ -42,14 +42,10 @@ CREATE TABLE kernel.webhook_inbox (
     PRIMARY KEY (provider, event_id, event_created)
 ) PARTITION BY RANGE (event_created);
 CREATE INDEX webhook_inbox_due ON kernel.webhook_inbox (due_at) WHERE due_at IS NOT NULL;
-ALTER TABLE kernel.webhook_inbox ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.webhook_inbox FORCE ROW LEVEL SECURITY;
-CREATE POLICY system ON kernel.webhook_inbox TO kernel_system USING (true) WITH CHECK (true);
+SELECT kernel.protect_global('kernel.webhook_inbox');
 GRANT SELECT, INSERT, UPDATE ON kernel.webhook_inbox TO kernel_system; -- and nothing to requests
 
 -- What the running version has told the database, such as the limits of its plans.
 CREATE TABLE kernel.settings (key text PRIMARY KEY, value text NOT NULL);
-ALTER TABLE kernel.settings ENABLE ROW LEVEL SECURITY;
-ALTER TABLE kernel.settings FORCE ROW LEVEL SECURITY;
-CREATE POLICY system ON kernel.settings TO kernel_system USING (true) WITH CHECK (true);
+SELECT kernel.protect_global('kernel.settings');
 GRANT SELECT, INSERT, UPDATE ON kernel.settings TO kernel_system;

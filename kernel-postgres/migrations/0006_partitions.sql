@@ -28,9 +28,15 @@ BEGIN
                                             date_trunc('month', now()) + make_interval(months => ahead), interval '1 month') LOOP
             part := parent || to_char(month, '_YYYY_MM');
             CONTINUE WHEN to_regclass('kernel.' || part) IS NOT NULL;
-            PERFORM kernel.add_partition(parent, part,
-                format('FOR VALUES FROM (%L) TO (%L)', month, month + interval '1 month'));
-            made := made + 1;
+            BEGIN
+                PERFORM kernel.add_partition(parent, part,
+                    format('FOR VALUES FROM (%L) TO (%L)', month, month + interval '1 month'));
+                made := made + 1;
+            EXCEPTION WHEN check_violation THEN
+                -- The default partition has rows of that month already: it keeps them, and nothing stops for it.
+                RAISE WARNING 'kernel.% holds rows of the month %: move them, then call kernel.ensure_partitions()',
+                    parent || '_default', to_char(month, 'YYYY-MM');
+            END;
         END LOOP;
     END LOOP;
     RETURN made;

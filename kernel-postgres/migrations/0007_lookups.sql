@@ -4,6 +4,8 @@
 GRANT SELECT ON kernel.users, kernel.sessions, kernel.workspaces, kernel.slugs, kernel.memberships TO kernel_lookup;
 CREATE POLICY lookup ON kernel.users FOR SELECT TO kernel_lookup USING (true);
 CREATE POLICY lookup ON kernel.sessions FOR SELECT TO kernel_lookup USING (true);
+GRANT DELETE ON kernel.sessions TO kernel_lookup;
+CREATE POLICY ending ON kernel.sessions FOR DELETE TO kernel_lookup USING (true);
 CREATE POLICY lookup ON kernel.workspaces FOR SELECT TO kernel_lookup USING (true);
 CREATE POLICY lookup ON kernel.slugs FOR SELECT TO kernel_lookup USING (true);
 CREATE POLICY lookup ON kernel.memberships FOR SELECT TO kernel_lookup USING (true);
@@ -41,10 +43,22 @@ BEGIN
     RETURN QUERY SELECT u.id, u.password_hash FROM kernel.users u WHERE u.email_lower = address;
 END $$;
 
-REVOKE ALL ON FUNCTION kernel.authenticate_session, kernel.login_lookup FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kernel.authenticate_session, kernel.login_lookup TO kernel_app, kernel_system;
+-- To know the token is to hold the session: whoever presents it may end it, also while signing in as somebody else.
+CREATE FUNCTION kernel.end_session(hash bytea) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ended bigint;
+BEGIN
+    DELETE FROM kernel.sessions s WHERE s.token_hash = hash;
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    RETURN ended;
+END $$;
+
+REVOKE ALL ON FUNCTION kernel.authenticate_session, kernel.login_lookup, kernel.end_session FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kernel.authenticate_session, kernel.login_lookup, kernel.end_session TO kernel_app, kernel_system;
 -- A function's new owner must be able to create in its schema, for that moment.
 GRANT CREATE ON SCHEMA kernel TO kernel_lookup;
 ALTER FUNCTION kernel.authenticate_session OWNER TO kernel_lookup;
 ALTER FUNCTION kernel.login_lookup OWNER TO kernel_lookup;
+ALTER FUNCTION kernel.end_session OWNER TO kernel_lookup;
 REVOKE CREATE ON SCHEMA kernel FROM kernel_lookup;

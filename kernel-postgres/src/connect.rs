@@ -92,13 +92,18 @@ pub(crate) async fn pool(url: &str, options: PgOptions, expected: &'static str) 
         .connect_with(connect)
         .await
         .map_err(failed)?;
-    refuse_unsafe(&pool, &login, expected).await.map_err(failed)??;
+    refuse_unsafe(&pool, expected).await.map_err(failed)??;
     let found = schema_version(&pool).await;
-    let needed = KERNEL.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let needed = needed_version();
     if found < needed {
         return Err(ConnectError::Schema { found, needed });
     }
     Ok(pool)
+}
+
+/// The schema this version was built for.
+pub(crate) fn needed_version() -> i64 {
+    KERNEL.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 /// The newest applied migration; 0 when there is none to be seen.
@@ -109,34 +114,39 @@ pub(crate) async fn schema_version(pool: &PgPool) -> i64 {
 
 #[derive(sqlx::FromRow)]
 struct Powers {
+    login: String,
+    acts_as: String,
     superuser: bool,
     bypasses: bool,
+    creates_roles: bool,
     owns: Option<String>,
     member_of: Option<String>,
 }
 
+/// Of the login itself (`session_user`): a role taken on by a connection option can be put off again.
 const POWERS: &str = "
-SELECT r.rolsuper AS superuser, r.rolbypassrls AS bypasses,
+SELECT session_user::text AS login, current_user::text AS acts_as, r.rolsuper AS superuser, r.rolbypassrls AS bypasses,
+       r.rolcreaterole OR r.rolreplication AS creates_roles,
        (SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname NOT LIKE 'pg\\_%') AS owns,
        (SELECT string_agg(g.rolname, ', ') FROM pg_roles g
         WHERE g.oid <> r.oid AND NOT r.rolsuper AND pg_has_role(r.oid, g.oid, 'MEMBER')
-          AND (g.rolsuper OR g.rolbypassrls OR g.rolname LIKE 'kernel\\_%'
+          AND (g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolname LIKE 'kernel\\_%'
                OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = g.oid))) AS member_of
-FROM pg_roles r WHERE r.rolname = current_user";
+FROM pg_roles r WHERE r.rolname = session_user";
 
-async fn refuse_unsafe(
-    pool: &PgPool,
-    login: &str,
-    expected: &'static str,
-) -> Result<Result<(), ConnectError>, sqlx::Error> {
+async fn refuse_unsafe(pool: &PgPool, expected: &'static str) -> Result<Result<(), ConnectError>, sqlx::Error> {
     let powers: Powers = sqlx::query_as(POWERS).fetch_one(pool).await?;
+    let login = powers.login;
     let mut problems = Vec::new();
     if powers.superuser {
         problems.push("  it is a superuser: row-level security does not apply to it".to_owned());
     }
     if powers.bypasses {
         problems.push(format!("  it has BYPASSRLS; ALTER ROLE \"{login}\" NOBYPASSRLS"));
+    }
+    if powers.creates_roles && !powers.superuser {
+        problems.push(format!("  it has CREATEROLE or REPLICATION; ALTER ROLE \"{login}\" NOCREATEROLE NOREPLICATION"));
     }
     if let Some(tables) = powers.owns {
         problems.push(format!(
@@ -146,11 +156,18 @@ async fn refuse_unsafe(
     if let Some(roles) = powers.member_of {
         problems.push(format!("  it is a member of {roles}; REVOKE {roles} FROM \"{login}\""));
     }
+    if powers.acts_as != login {
+        problems.push(format!("  it acts as {}, which it can stop at any moment; log in as that role", powers.acts_as));
+    }
+    // The policies name the two logins: the system's would show requests every workspace, any other's nothing.
+    if problems.is_empty() && login != expected {
+        problems.push(format!("  the policies are made for {expected}; are the two URLs swapped?"));
+    }
     if problems.is_empty() {
         return Ok(Ok(()));
     }
     let mend = format!(
         "run `create_roles` (or kernel-postgres/sql/roles.sql) as an administrator, then ALTER ROLE {expected} PASSWORD '…'"
     );
-    Ok(Err(ConnectError::Unsafe { login: login.to_owned(), problems: problems.join("\n"), expected, mend }))
+    Ok(Err(ConnectError::Unsafe { login, problems: problems.join("\n"), expected, mend }))
 }

@@ -20,9 +20,13 @@ impl<T> PgResult<T> for Result<T, Error> {
 fn meaning(error: Error) -> StoreError {
     match &error {
         Error::Database(database) => of_database(&**database).unwrap_or_else(|| StoreError::Backend(Box::new(error))),
-        Error::Io(_) | Error::PoolTimedOut | Error::PoolClosed | Error::Tls(_) | Error::WorkerCrashed => {
-            StoreError::Unavailable(Box::new(error))
-        }
+        Error::Io(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::Tls(_)
+        | Error::WorkerCrashed
+        | Error::BeginFailed
+        | Error::Protocol(_) => StoreError::Unavailable(Box::new(error)),
         _ => StoreError::Backend(Box::new(error)),
     }
 }
@@ -37,9 +41,10 @@ fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
         "40001" | "40P01" => StoreError::Serialization,
         "55P03" => StoreError::Locked,
         "57014" => StoreError::Timeout,
-        // shutting down, crashed, starting up, too many connections, idle in transaction for too long
-        "57P01" | "57P02" | "57P03" | "53300" | "25P03" => StoreError::Unavailable(text(error)),
-        code if code.starts_with("08") => StoreError::Unavailable(text(error)),
+        // shutting down, crashed, starting up, idle in transaction for too long, a standby after a fail-over
+        "57P01" | "57P02" | "57P03" | "25P03" | "25006" => StoreError::Unavailable(text(error)),
+        // no connection; no resources
+        code if code.starts_with("08") || code.starts_with("53") => StoreError::Unavailable(text(error)),
         _ => return None,
     })
 }

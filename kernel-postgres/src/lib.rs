@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod audit;
+mod begin;
 mod billing;
 mod connect;
 mod error;

@@ -115,6 +115,7 @@ async fn applied(owner: &mut PgConnection, table: &'static str) -> Result<Vec<i6
 fn with_table(migrator: &Migrator, table: &'static str, schema: Option<&'static str>) -> Migrator {
     let mut own = Migrator { migrations: migrator.migrations.clone(), ..Migrator::DEFAULT };
     own.dangerous_set_table_name(table);
+    own.set_locking(false); // `as_owner` holds a lock that no `lock_timeout` cuts short
     if let Some(schema) = schema {
         own.create_schema(schema);
     }
@@ -142,7 +143,12 @@ async fn as_owner(url: &str) -> Result<PgConnection, MigrateError> {
     let options = options.log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(60));
     let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
     sqlx::query("SET ROLE kernel_owner").execute(&mut connection).await.map_err(MigrateError::Owner)?;
-    // A migration that waits for a lock holds up everybody who comes after it: give up and be run again.
+    // Two migrators at once: one works, the other waits here for as long as it takes. The lock goes with the connection.
+    sqlx::query("SELECT pg_advisory_lock(hashtext('kernel.migrate'))")
+        .execute(&mut connection)
+        .await
+        .map_err(MigrateError::Connect)?;
+    // A migration that waits for a table's lock holds up everybody who comes after it: give up and be run again.
     sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await.map_err(MigrateError::Connect)?;
     Ok(connection)
 }

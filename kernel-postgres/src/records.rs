@@ -18,6 +18,16 @@ pub(crate) struct Buffer {
     audit: Vec<AuditRow>,
     events: Vec<EventRow>,
     answer: Option<StoredAnswer>,
+    reserved: Vec<(Uuid, String)>,
+}
+
+impl Buffer {
+    /// Notes that places of a limit were taken, so that the flush can give back those that no row came for.
+    pub(crate) fn reserved(&mut self, workspace: Uuid, key: &str) {
+        if !self.reserved.iter().any(|(_, known)| known == key) {
+            self.reserved.push((workspace, key.to_owned()));
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +86,7 @@ impl Records for Buffer {
     }
 }
 
+/// Places that were reserved and for which no row came (an upsert that found one, say) are given back.
 /// `coalesce`: a JSON null in a record becomes an SQL NULL.
 const FLUSH: &str = "
 WITH audit AS (
@@ -85,6 +96,11 @@ WITH audit AS (
            user_agent, request_id
     FROM jsonb_to_recordset($1) AS r(workspace_id uuid, id uuid, actor_type text, actor_id uuid, actor_label text,
         action text, target_type text, target_id text, meta jsonb, ip text, user_agent text, request_id text)
+), unused AS (
+    UPDATE kernel.usage u SET used = u.used - credit.left
+    FROM (SELECT r.workspace_id, r.key, nullif(current_setting('kernel_credit.' || r.key, true), '')::bigint AS left
+          FROM unnest($3::uuid[], $4::text[]) AS r(workspace_id, key)) AS credit
+    WHERE credit.left > 0 AND u.workspace_id = credit.workspace_id AND u.key = credit.key
 )
 INSERT INTO kernel.outbox (workspace_id, id, subject, body)
 SELECT workspace_id, id, subject, coalesce(body, 'null') FROM jsonb_to_recordset($2) AS r(workspace_id uuid, id uuid, subject text, body jsonb)";
@@ -92,8 +108,10 @@ SELECT workspace_id, id, subject, coalesce(body, 'null') FROM jsonb_to_recordset
 impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         let buffer = std::mem::take(&mut self.buffer);
-        if !(buffer.audit.is_empty() && buffer.events.is_empty()) {
-            let flush = sqlx::query(FLUSH).bind(Json(&buffer.audit)).bind(Json(&buffer.events));
+        if !(buffer.audit.is_empty() && buffer.events.is_empty() && buffer.reserved.is_empty()) {
+            let (workspaces, keys): (Vec<Uuid>, Vec<String>) = buffer.reserved.iter().cloned().unzip();
+            let flush =
+                sqlx::query(FLUSH).bind(Json(&buffer.audit)).bind(Json(&buffer.events)).bind(workspaces).bind(keys);
             flush.execute(self.conn()).await.store()?;
         }
         match &buffer.answer {

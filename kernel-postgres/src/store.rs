@@ -7,8 +7,9 @@ use saas_kernel::identity::lookups::Lookups;
 use saas_kernel::store::Reach;
 use saas_kernel::{Grant, Scope, Store, StoreError, Tx};
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, SqlSafeStr, Transaction};
+use sqlx::{PgPool, Postgres};
 
+use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::identity::lookups::PgLookups;
@@ -67,8 +68,7 @@ impl PgStore {
             Some(parked) => parked.connection,
             None => self.0.acquire().await.store()?,
         };
-        let tx = Transaction::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await.store()?;
-        let mut tx = PgTx::new(tx, scope);
+        let mut tx = PgTx::new(begin(connection, sql).await?, scope);
         tx.claim_idempotency_key().await?;
         Ok(tx)
     }
@@ -86,7 +86,17 @@ impl Store for PgStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&*self.0).await.store()?;
-        Ok(())
+        let applied: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success")
+            .fetch_one(&*self.0)
+            .await
+            .store()?;
+        let needed = connect::needed_version();
+        if applied >= needed {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable(
+                format!("the schema is at version {applied}, this version needs {needed}").into(),
+            ))
+        }
     }
 }

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use saas_kernel::billing::catalog::Catalog;
 use saas_kernel::{Scope, StoreError, SystemStore, Tx};
-use sqlx::{PgPool, Transaction};
+use sqlx::PgPool;
 
+use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::tx::PgTx;
@@ -28,8 +29,7 @@ impl PgSystem {
     /// `Unavailable` when there is no connection.
     pub async fn begin_system(&self, part: &'static str) -> Result<PgTx, StoreError> {
         let connection = self.0.acquire().await.store()?;
-        let tx = Transaction::begin(connection, None).await.store()?;
-        Ok(PgTx::new(tx, Scope::system(part)))
+        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part)))
     }
 
     /// Tells the database what the plans allow, so that every workspace's caps are those of its plan. Run it when the
@@ -79,10 +79,13 @@ impl PgSystem {
     }
 }
 
-/// A workspace without a plan, or on one that is no longer offered ($5), is on the free one ($4).
+/// A workspace without a plan, or on one that is no longer offered ($5), is on the free one ($4). Locked first: a plan that
+/// changes at this moment is waited for and seen.
 const SYNC_CAP: &str = "
-INSERT INTO kernel.usage AS u (workspace_id, key, cap)
-SELECT w.id, $1, $2 FROM kernel.workspaces w WHERE CASE WHEN w.plan = ANY($5) THEN w.plan ELSE $4 END = $3
+WITH w AS MATERIALIZED (
+    SELECT id FROM kernel.workspaces WHERE CASE WHEN plan = ANY($5) THEN plan ELSE $4 END = $3 ORDER BY id FOR SHARE
+)
+INSERT INTO kernel.usage AS u (workspace_id, key, cap) SELECT w.id, $1, $2 FROM w
 ON CONFLICT (workspace_id, key) DO UPDATE SET cap = excluded.cap WHERE u.cap IS DISTINCT FROM excluded.cap";
 
 #[async_trait]

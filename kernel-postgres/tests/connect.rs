@@ -34,6 +34,7 @@ async fn a_login_that_could_walk_around_row_level_security_is_refused() -> Resul
     let mut admin = db.admin().await?;
     for (setup, says) in [
         ("CREATE ROLE walk_bypass LOGIN BYPASSRLS", "BYPASSRLS"),
+        ("CREATE ROLE walk_roles LOGIN CREATEROLE", "CREATEROLE"),
         ("CREATE ROLE walk_member LOGIN; GRANT kernel_owner TO walk_member", "member of kernel_owner"),
         (
             "CREATE ROLE walk_owner LOGIN; GRANT CREATE ON SCHEMA public TO walk_owner; SET ROLE walk_owner; CREATE TABLE public.mine (); RESET ROLE",
@@ -47,10 +48,21 @@ async fn a_login_that_could_walk_around_row_level_security_is_refused() -> Resul
             assert!(error.to_string().contains(says), "{login}: {error}");
         }
     }
-    sqlx::raw_sql("DROP OWNED BY walk_bypass, walk_member, walk_owner; DROP ROLE walk_bypass, walk_member, walk_owner")
+    sqlx::raw_sql("DROP OWNED BY walk_bypass, walk_roles, walk_member, walk_owner; DROP ROLE walk_bypass, walk_roles, walk_member, walk_owner")
         .execute(&mut admin)
         .await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn swapped_urls_and_borrowed_roles_are_refused() {
+    let db = db().await;
+    let swapped = PgStore::connect(&db.system_url()).await.unwrap_err().to_string();
+    assert!(swapped.contains("are the two URLs swapped?"), "{swapped}");
+    assert!(PgSystem::connect(&db.app_url()).await.is_err());
+    let borrowed = format!("{}?options=-c%20role%3Dkernel_app", db.admin_url());
+    let borrowed = PgStore::connect(&borrowed).await.unwrap_err().to_string();
+    assert!(borrowed.contains("superuser") && borrowed.contains("acts as kernel_app"), "{borrowed}");
 }
 
 #[tokio::test]
@@ -78,6 +90,22 @@ async fn two_migrators_at_once_one_works_one_waits() -> Result {
     assert_eq!(a.max(b), pending.len());
     assert!(migrations.pending(&url).await?.is_empty());
     db.store().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_in_a_default_partition_stop_nothing() -> Result {
+    let db = db().await;
+    let insert = "INSERT INTO kernel.webhook_inbox (provider, event_id, event_created, kind, payload, received_at)
+                  VALUES ('x', 'x', date_trunc('month', now()) + interval '4 months 1 day', 'x', '{}', now())";
+    let mut admin = db.admin().await?;
+    sqlx::query(insert).execute(&mut admin).await?;
+    // Two of three tables get their month, the third keeps its row where it is.
+    let made: i32 = sqlx::query_scalar("SELECT kernel.ensure_partitions(4)").fetch_one(&mut admin).await?;
+    assert_eq!(made, 2);
+    sqlx::query("SET timezone = 'America/New_York'").execute(&mut admin).await?;
+    let made: i32 = sqlx::query_scalar("SELECT kernel.ensure_partitions(5)").fetch_one(&mut admin).await?;
+    assert_eq!(made, 3, "the bounds do not depend on who calls");
     Ok(())
 }
 

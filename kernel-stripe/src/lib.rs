@@ -19,6 +19,7 @@ mod subscription;
 
 use chrono::{DateTime, Utc};
 use saas_kernel::billing::provider::{BillingFact, BillingProvider, Headers, ProviderEvent};
+use saas_kernel::billing::subscription::Change;
 use saas_kernel::error::{Refusal, codes};
 use serde_json::Value;
 
@@ -47,12 +48,12 @@ impl BillingProvider for StripeBilling {
             }));
         }
         match kind {
-            "customer.subscription.created"
-            | "customer.subscription.updated"
+            "customer.subscription.created" => subscription::read(payload, Change::Began),
+            "customer.subscription.updated"
             | "customer.subscription.paused"
             | "customer.subscription.resumed"
-            | "customer.subscription.pending_update_applied" => subscription::read(payload, false),
-            "customer.subscription.deleted" => subscription::read(payload, true),
+            | "customer.subscription.pending_update_applied" => subscription::read(payload, Change::Changed),
+            "customer.subscription.deleted" => subscription::read(payload, Change::Ended),
             "customer.subscription.trial_will_end" => Ok(BillingFact::Ignored("the trial has not ended yet")),
             "customer.subscription.pending_update_expired" => {
                 Ok(BillingFact::Ignored("the subscription stays as it was"))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use saas_kernel::billing::provider::BillingFact;
-use saas_kernel::billing::subscription::{Status, SubscriptionFact, SubscriptionItem};
+use saas_kernel::billing::subscription::{Change, Status, SubscriptionFact, SubscriptionItem};
 use saas_kernel::id::WorkspaceId;
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,18 +61,18 @@ enum Expandable {
     Object { id: String },
 }
 
-/// What the event says the subscription is; `deleted` if it is the event of its end.
+/// What the event says the subscription is.
 ///
 /// # Errors
 /// A sentence naming the path of the field that is missing or wrong: nothing is guessed.
-pub(crate) fn read(payload: &Value, deleted: bool) -> Result<BillingFact, String> {
+pub(crate) fn read(payload: &Value, change: Change) -> Result<BillingFact, String> {
     let event = event::read::<Subscription>(payload)?;
-    fact(event.data.object, event.created.0, deleted)
+    fact(event.data.object, event.created.0, change)
         .map(|fact| BillingFact::Subscription(Box::new(fact)))
         .map_err(|problem| event::problem(payload, &problem))
 }
 
-fn fact(subscription: Subscription, as_of: DateTime<Utc>, deleted: bool) -> Result<SubscriptionFact, String> {
+fn fact(subscription: Subscription, as_of: DateTime<Utc>, change: Change) -> Result<SubscriptionFact, String> {
     let whole = (subscription.current_period_start, subscription.current_period_end);
     let items = subscription.items.data.into_iter().enumerate();
     let items = items.map(|(index, item)| read_item(index, item, whole)).collect::<Result<Vec<_>, _>>()?;
@@ -90,7 +90,7 @@ fn fact(subscription: Subscription, as_of: DateTime<Utc>, deleted: bool) -> Resu
         cancel_at: subscription.cancel_at.map(|at| at.0).or(at_period_end),
         ended_at: subscription.ended_at.map(|at| at.0),
         as_of,
-        deleted,
+        change,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The port as the receiver sees it.
 
 use proptest::prelude::*;
+use saas_kernel::billing::subscription::Change;
 use serde_json::json;
 
 use super::*;
@@ -72,26 +73,26 @@ fn events_of_the_other_mode_are_ignored() {
 fn every_kind_is_taken_or_ignored_with_a_reason() {
     let payload = serde_json::from_slice(BODY).unwrap();
     for (kind, expected) in [
-        ("customer.subscription.created", Some(false)),
-        ("customer.subscription.updated", Some(false)),
-        ("customer.subscription.paused", Some(false)),
-        ("customer.subscription.resumed", Some(false)),
-        ("customer.subscription.pending_update_applied", Some(false)),
-        ("customer.subscription.deleted", Some(true)),
+        ("customer.subscription.created", Some(Change::Began)),
+        ("customer.subscription.updated", Some(Change::Changed)),
+        ("customer.subscription.paused", Some(Change::Changed)),
+        ("customer.subscription.resumed", Some(Change::Changed)),
+        ("customer.subscription.pending_update_applied", Some(Change::Changed)),
+        ("customer.subscription.deleted", Some(Change::Ended)),
         ("customer.subscription.pending_update_expired", None),
         ("customer.subscription.trial_will_end", None),
         ("customer.subscription.of_tomorrow", None),
         ("invoice.paid", None),
         ("", None),
     ] {
-        let deleted = match stripe().read(kind, &payload).unwrap() {
-            BillingFact::Subscription(fact) => Some(fact.deleted),
+        let change = match stripe().read(kind, &payload).unwrap() {
+            BillingFact::Subscription(fact) => Some(fact.change),
             BillingFact::Ignored(why) => {
                 assert!(!why.is_empty());
                 None
             }
         };
-        assert_eq!(deleted, expected, "{kind}");
+        assert_eq!(change, expected, "{kind}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub struct Brand {
     /// What the product is called.
     pub name: String,
     /// `#rrggbb`.
-    #[serde(default = "default_color")]
+    #[serde(default = "default_color", deserialize_with = "color")]
     pub primary_color: String,
     /// Where people ask for help.
     #[serde(default)]
@@ -133,13 +134,14 @@ struct FilePlan {
     #[serde(default)]
     features: Vec<String>,
     #[serde(default)]
-    limits: BTreeMap<String, FileCap>,
+    limits: BTreeMap<LimitKey, FileCap>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FilePrice {
     amount: u64,
+    #[serde(deserialize_with = "currency")]
     currency: String,
     interval: Interval,
     #[serde(default)]
@@ -150,7 +152,7 @@ impl FilePlan {
     fn plan(self) -> Plan {
         let price = |p: FilePrice| Price {
             amount: p.amount,
-            currency: p.currency.to_lowercase(),
+            currency: p.currency,
             interval: p.interval,
             provider_price: p.provider_price,
         };
@@ -159,7 +161,7 @@ impl FilePlan {
             name: self.name,
             prices: self.prices.into_iter().map(price).collect(),
             features: self.features.into_iter().collect(),
-            limits: self.limits.into_iter().map(|(key, cap)| (key, cap.0)).collect(),
+            limits: self.limits.into_iter().map(|(key, cap)| (key.0, cap.0)).collect(),
         }
     }
 }
@@ -211,16 +213,51 @@ impl FileRateLimits {
 #[serde(deny_unknown_fields)]
 struct FileSessions {
     #[serde(default)]
-    idle_days: Option<u16>,
+    idle_days: Option<NonZeroU16>,
     #[serde(default)]
-    absolute_days: Option<u16>,
+    absolute_days: Option<NonZeroU16>,
 }
 
 impl FileSessions {
     fn life(self) -> SessionLife {
         let default = SessionLife::default();
-        let days = |set: Option<u16>, default| set.map_or(default, |days| TimeDelta::days(days.into()));
+        let days = |set: Option<NonZeroU16>, default| set.map_or(default, |days| TimeDelta::days(days.get().into()));
         SessionLife { idle: days(self.idle_days, default.idle), absolute: days(self.absolute_days, default.absolute) }
+    }
+}
+
+/// The value if it passes, or an error that says what would.
+fn checked<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    rule: &str,
+    passes: impl Fn(&str) -> bool,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if passes(&text) { Ok(text) } else { Err(de::Error::custom(format!("`{text}` is not {rule}"))) }
+}
+
+fn color<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let hex = |text: &str| text.len() == 6 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    checked(deserializer, "a color such as `#5B5BD6`, in quotes", |text| text.strip_prefix('#').is_some_and(hex))
+}
+
+fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let three = |text: &str| text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    checked(deserializer, "a currency of three letters such as `usd`", three).map(|text| text.to_lowercase())
+}
+
+/// What a counter can be called: `kernel.usage` checks the same.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct LimitKey(String);
+
+impl<'de> Deserialize<'de> for LimitKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = |text: &str| {
+            text.len() <= 41
+                && text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        };
+        checked(deserializer, "a limit's key: a-z, 0-9 and _, at most 41", word).map(Self)
     }
 }
 
@@ -321,6 +358,10 @@ sessions: { idle_days: 7 }
     fn mistakes_name_their_line() {
         for (from, to, line, says) in [
             ("name: Acme", "name: Acme, colour: red", 1, "colour"),
+            ("name: Acme", "name: Acme, primary_color: red", 1, "`red` is not a color"),
+            ("currency: USD", "currency: dollars", 9, "`dollars`"),
+            ("projects: 5", "Projects: 5", 6, "`Projects`"),
+            ("idle_days: 7", "idle_days: 0", 13, "zero"),
             ("audit_log_export: true", "audit_log_export: maybe", 2, "bool"),
             ("projects: 5", "projects: -1", 6, "unlimited"),
             ("projects: 5", "projects: many", 6, "`many`"),

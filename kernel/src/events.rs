@@ -44,14 +44,12 @@ pub struct OutboxEvent {
     pub subject: &'static str,
     /// The body.
     pub body: Value,
-    /// When it happened.
-    pub at: DateTime<Utc>,
 }
 
 impl OutboxEvent {
-    /// An event of `workspace`.
+    /// An event of `workspace`; its id is made at `at`, its time is stamped by the system of record.
     pub fn new(at: DateTime<Utc>, workspace: WorkspaceId, subject: &'static str, body: Value) -> Self {
-        Self { id: EventId::generate(at), workspace, subject, body, at }
+        Self { id: EventId::generate(at), workspace, subject, body }
     }
 }
 

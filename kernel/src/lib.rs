@@ -1,5 +1,5 @@
-//! The SaaS kernel: what every B2B product rebuilds, as ports and pure domain logic. No I/O happens here; adapters
-//! (`saas-kernel-postgres`, `saas-kernel-stripe`, `saas-kernel-axum` …) do it.
+//! The SaaS kernel: what every B2B product rebuilds, as ports and pure domain logic. It asks no network and no
+//! database (it only reads the product's configuration file); adapters (`saas-kernel-postgres`, `saas-kernel-stripe`, `saas-kernel-axum` …) do it.
 //!
 //! # Map
 //!

@@ -23,7 +23,7 @@ use crate::identity::sign_up::SignUp;
 use crate::identity::users::Users;
 use crate::records::Records;
 use crate::tenancy::members::Members;
-use crate::tenancy::workspaces::Workspaces;
+use crate::tenancy::workspaces::{Founding, Workspaces};
 
 /// Port: the system of record, as requests see it. It cannot begin a transaction that sees every workspace.
 #[async_trait]
@@ -46,8 +46,8 @@ pub trait SystemStore: Send + Sync + 'static {
 
 /// One transaction over every repository. Dropping it rolls back; only [`Tx::commit`] keeps anything.
 ///
-/// Sealed: a new repository is not a breaking change. Adapters outside this workspace implement the repositories' traits
-/// and are told of additions in the changelog.
+/// Sealed by convention (a hidden marker): a new repository is not a breaking change for products. An adapter of one's own
+/// implements the marker too and follows the changelog.
 #[async_trait]
 pub trait Tx: Any + Send + sealed::Sealed {
     /// What this transaction may see.
@@ -129,8 +129,9 @@ impl Scope {
     }
 
     /// A signed-in person and the workspace they found.
-    pub fn founding(session: &Session, workspace: WorkspaceId) -> Self {
-        let reach = Reach::Founding(session.user(), workspace);
+    pub fn founding(founding: &Founding) -> Self {
+        let session = founding.session();
+        let reach = Reach::Founding(session.user(), founding.workspace());
         Self::new(reach, Actor::User(session.user()), session.ctx(), session.checkout().clone())
     }
 

@@ -122,7 +122,7 @@ pub fn settings(db: &TestDb) -> Settings {
         public_url: "http://127.0.0.1".to_owned(),
         trusted_proxies: String::new(),
         config: concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml").into(),
-        stripe_webhook_secret: WEBHOOK_SECRET.to_owned(),
+        stripe_webhook_secrets: vec![WEBHOOK_SECRET.to_owned()],
         signing_key: None,
         databases: Some(Databases { app: db.app_url(), system: db.system_url() }),
         pool: PgOptions::app(),

@@ -35,6 +35,7 @@ async fn bodies() -> TestResult {
         (b"{\"name\":\"\xff\"}", 400, "malformed_text", ""),
         (br#"{"name":"a\u0000b"}"#, 400, "malformed_text", ""),
         (b"[]", 422, "validation_failed", "body"),
+        (br#"["Array"]"#, 422, "validation_failed", "body"),
         (b"null", 422, "validation_failed", "body"),
         (b"{}", 422, "validation_failed", "name"),
         (br#"{"name":1}"#, 422, "validation_failed", "name"),
@@ -94,6 +95,11 @@ async fn addresses_and_queries() -> TestResult {
         (format!("{}?action=a&cursor={cursor}", ada.at("/audit")), 422, "invalid_cursor"),
         (format!("{}?actor=ada", ada.at("/audit")), 422, "validation_failed"),
         (format!("{}?from=yesterday", ada.at("/audit")), 422, "validation_failed"),
+        (format!("{}?from=-200000-01-01T00:00:00Z", ada.at("/audit")), 422, "validation_failed"),
+        (format!("{}?action=%ff", ada.at("/audit")), 400, "malformed_text"),
+        (format!("{}?foo=1", ada.at("")), 422, "validation_failed"),
+        (format!("{}?foo=%00", ada.at("/entitlements")), 400, "malformed_text"),
+        ("/api/v1/me?foo=1".to_owned(), 422, "validation_failed"),
         (
             format!("{}?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", ada.at("/audit")),
             422,
@@ -116,6 +122,11 @@ async fn addresses_and_queries() -> TestResult {
     // Another workspace's cursor is forged here.
     let answer = eve.get(&eve.at(&format!("/projects?cursor={cursor}"))).await?;
     assert_eq!(answer.code(), "invalid_cursor");
+    for empty in [ada.at(""), format!("{projects}/{}", page["items"][0]["id"].as_str().unwrap_or_default())] {
+        let answer = ada.patch(&empty, &serde_json::json!({})).await?;
+        assert_eq!((answer.status.as_u16(), answer.code()), (422, "validation_failed"), "{empty}: {}", answer.text);
+    }
+    assert_eq!(app.count(ROWS).await? - rows_now, 5, "Eve's sign-up and nothing else");
     let answer = Answer::of(ada.request(Method::PUT, &projects)).await?;
     assert_eq!((answer.status.as_u16(), answer.code()), (405, "method_not_allowed"));
     assert!(is_envelope(&answer) && answer.headers.contains_key("allow"), "{}", answer.text);

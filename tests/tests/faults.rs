@@ -53,7 +53,7 @@ async fn a_client_that_leaves_leaves_no_open_transaction() -> TestResult {
     Ok(())
 }
 
-/// A handler is dropped at every moment of its work, one after the other.
+/// A handler is dropped at sixty moments of its work, 100 µs apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaving_at_any_moment_is_all_or_nothing() -> TestResult {
     let app = TestApp::start().await?;
@@ -84,6 +84,47 @@ async fn leaving_at_any_moment_is_all_or_nothing() -> TestResult {
         assert_eq!(app.count(sql).await?, expect, "{sql}");
     }
     Ok(())
+}
+
+/// The worst moment: `BEGIN` is sent and its answer is not here yet. sqlx does not count such a transaction as open.
+#[tokio::test]
+async fn leaving_while_a_transaction_begins_leaves_none_behind() -> TestResult {
+    let app = TestApp::start_with(|settings| settings.pool.max_connections = 1).await?;
+    app.sign_up("Ada").await?;
+    let (grant, _) = grant_of(&app, "ada@example.com").await?;
+    for polls in 1..8 {
+        let mut begin = std::pin::pin!(app.store.begin_tenant(&grant));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut begin).is_ready() {
+                break;
+            }
+        }
+    }
+    eventually("no transaction is open", || async { Ok(app.count(OPEN).await? == 0) }).await?;
+    // The same connection serves the next caller, in a scope of its own, at a time of its own.
+    let mut next = app.store.begin_tenant(&grant).await?;
+    let fresh: bool = sqlx::query_scalar("SELECT now() > clock_timestamp() - interval '1 second' AND nullif(current_setting('app.self_id', true), '') IS NULL")
+        .fetch_one(next.conn())
+        .await?;
+    assert!(fresh);
+    Ok(())
+}
+
+/// A grant as a request gets it, and the caller it belongs to.
+async fn grant_of(
+    app: &TestApp,
+    email: &str,
+) -> Result<(std::sync::Arc<saas_kernel::Grant>, saas_kernel_tests::Caller), saas_kernel::BoxError> {
+    use saas_kernel::identity::authenticate::Keep;
+    let caller = app.caller();
+    let set = caller.log_in(email).await?;
+    let set = set.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = saas_kernel::secret::Token::presented(set.split([';', '=']).nth(1).unwrap_or_default());
+    let workspaces = caller.get("/api/v1/workspaces").await?.body;
+    let workspace = workspaces.pointer("/items/0/id").and_then(|id| id.as_str()).unwrap_or_default().parse()?;
+    let ctx = saas_kernel::Ctx::at(app.kernel.now());
+    let found = app.kernel.authenticate(ctx, &token, Some(&workspace), Keep::No).await?;
+    Ok((found.and_then(|found| found.grant).ok_or("a grant")?, caller))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,13 @@
 //! The chain: its order, its headers, its documents.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use reqwest::header::{CONTENT_TYPE, ORIGIN};
 use reqwest::{Method, StatusCode};
 use saas_kernel_tests::{Answer, TestApp, TestResult};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Each request has everything wrong that comes later in the chain; the earliest stage answers.
 #[tokio::test]
@@ -66,6 +70,22 @@ async fn every_answer_has_a_request_id_and_its_guards() -> TestResult {
         let policy = answer.headers["content-security-policy"].to_str()?;
         assert!(!policy.contains("unsafe-inline") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
     }
+    // An allowed origin can read refusals too.
+    let app = TestApp::start().await?;
+    let mut settings = saas_kernel_axum::HttpSettings::new("https://app.example.com")?;
+    settings = settings.allow_origins("https://www.example.com")?;
+    let router = saas_kernel_axum::app(&app.kernel, settings).into_router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let refused =
+        Answer::of(caller.client.get(format!("http://{address}/api/v1/me")).header(ORIGIN, "https://www.example.com"))
+            .await?;
+    assert_eq!(
+        refused.headers.get("access-control-allow-origin").map(|v| v.as_bytes()),
+        Some(&b"https://www.example.com"[..])
+    );
+    server.abort();
     let head = Answer::of(caller.request(Method::HEAD, "/nothing")).await?;
     assert_eq!((head.status, head.text.as_str()), (StatusCode::NOT_FOUND, ""));
     Ok(())
@@ -119,6 +139,38 @@ async fn the_documents_are_complete_and_ask_no_cdn() -> TestResult {
     }
     let errors = caller.get("/docs/errors").await?;
     assert!(errors.status == StatusCode::OK && errors.text.contains("id=\"limit_reached\""), "{}", errors.text);
+    Ok(())
+}
+
+/// The same kernel with a product's other routes and another time limit.
+async fn serve(
+    app: &TestApp,
+    routes: saas_kernel_axum::OpenApiRouter,
+    limit: Duration,
+) -> Result<(SocketAddr, tokio::task::JoinHandle<()>), saas_kernel::BoxError> {
+    let mut settings = saas_kernel_axum::HttpSettings::new("http://127.0.0.1")?;
+    settings.request_timeout = limit;
+    let router = saas_kernel_axum::app(&app.kernel, settings).workspace_routes(routes).into_router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    Ok((address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap_or_default() })))
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() -> TestResult {
+    let app = TestApp::start().await?;
+    let (address, server) = serve(&app, saas_kernel_axum::OpenApiRouter::new(), Duration::from_millis(200)).await?;
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"email\"";
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await??;
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout") && answer.contains("x-request-id"),
+        "{answer}"
+    );
+    server.abort();
     Ok(())
 }
 

@@ -108,6 +108,8 @@ async fn the_applications_login_reaches_one_workspace_at_a_time() -> TestResult 
         ("DELETE FROM kernel.audit_log WHERE workspace_id <> $1", Err("42501")),
         ("INSERT INTO kernel.audit_log (workspace_id, id, at, actor_type, actor_id, actor_label, action, target_type, target_id, meta, request_id)
           VALUES (kernel.ws(), $1, '2020-01-01', 'user', $1, 'x', 'x', 'x', 'x', '{}', 'x')", Err("42501")),
+        ("INSERT INTO kernel.users (id, email, email_lower, name, password_hash, email_verified_at, created_at, updated_at)
+          VALUES ($1, 'x', 'x', 'x', 'x', now(), now(), now())", Err("42501")),
         ("TRUNCATE tracker.projects", Err("42501")),
     ] {
         let mut tx = login.begin().await?;
@@ -135,6 +137,23 @@ async fn the_audit_log_cannot_be_changed_even_by_its_owner() -> TestResult {
     ] {
         let error = sqlx::query(statement).execute(&mut admin).await.expect_err(statement);
         assert!(error.to_string().contains("append-only"), "{statement}: {error}");
+    }
+    Ok(())
+}
+
+/// Column by column, a migration fills what it added: the owner sees the rows, though nobody logs in as the owner.
+#[tokio::test]
+async fn migrations_reach_the_rows_they_have_to_fill() -> TestResult {
+    let app = TestApp::start().await?;
+    app.sign_up("Ada").await?;
+    let mut admin = app.db.admin().await?;
+    sqlx::query("SET ROLE kernel_owner").execute(&mut admin).await?;
+    for (statement, rows) in [
+        ("UPDATE tracker.projects SET status = 'active'", 1),
+        ("UPDATE kernel.workspaces SET name = name", 1),
+        ("UPDATE kernel.users SET name = name", 1),
+    ] {
+        assert_eq!(sqlx::query(statement).execute(&mut admin).await?.rows_affected(), rows, "{statement}");
     }
     Ok(())
 }

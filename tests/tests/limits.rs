@@ -124,3 +124,66 @@ async fn a_downgrade_holds_from_its_commit_on_and_deletes_nothing() -> TestResul
     assert_eq!(app.count(COUNT).await?, 8, "nothing is deleted");
     Ok(())
 }
+
+/// An upsert that finds its row needs no place: the one that was reserved is given back by the commit.
+#[tokio::test]
+async fn a_reservation_without_a_row_is_given_back() -> TestResult {
+    use saas_kernel::billing::limits::reserve;
+    use saas_kernel::identity::authenticate::Keep;
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let set = app.caller().log_in("ada@example.com").await?;
+    let set = set.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = saas_kernel::secret::Token::presented(set.split([';', '=']).nth(1).unwrap_or_default());
+    let ctx = saas_kernel::Ctx::at(app.kernel.now());
+    let found = app.kernel.authenticate(ctx, &token, Some(&ada.workspace_id.parse()?), Keep::No).await?;
+    let grant = found.and_then(|found| found.grant).ok_or("a grant")?;
+    let can = grant.allow::<reference::projects::CreateProject>()?;
+    let mut tx = app.store.begin_tenant(&grant).await?;
+    reserve(&can, &mut tx, saas_kernel::Limit("projects"), 3).await?;
+    sqlx::query(
+        "INSERT INTO tracker.projects SELECT * FROM tracker.projects ON CONFLICT (workspace_id, id) DO NOTHING",
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query(
+        "INSERT INTO tracker.projects (workspace_id, id, name, created_by_type, created_by_id, created_at, updated_at)
+         SELECT kernel.ws(), gen_random_uuid(), 'Raw', 'user', gen_random_uuid(), now(), now()",
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await?;
+    assert_eq!((app.count(COUNT).await?, app.count(USED).await?), (2, 2));
+    assert!(
+        reserve(&can, &mut app.store.begin_tenant(&grant).await?, saas_kernel::Limit("projects"), 0).await.is_err()
+    );
+    assert!(
+        reserve(&can, &mut app.store.begin_tenant(&grant).await?, saas_kernel::Limit("nobody_names_it"), 1)
+            .await
+            .is_err()
+    );
+    Ok(())
+}
+
+/// The configuration allows another number: told to the database once, for every workspace of the plan.
+#[tokio::test]
+async fn a_changed_configuration_reaches_the_caps() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml");
+    let text = std::fs::read_to_string(file)?
+        .replace("limits: { projects: 5 }", "limits: { projects: 2, boards: 7 }")
+        .replace("limits: { projects: 50 }", "limits: { projects: 50, boards: 9 }");
+    let text = text
+        .replace("{ projects: 500 }", "{ projects: 500, boards: 9 }")
+        .replace("{ projects: unlimited }", "{ projects: unlimited, boards: 9 }");
+    let changed = saas_kernel::ProductConfig::parse(&text)?;
+    assert!(app.system.sync_catalog(&changed.catalog).await?);
+    assert!(!app.system.sync_catalog(&changed.catalog).await?, "the second time there is nothing to do");
+    let limits = ada.get(&ada.at("/entitlements")).await?.body["limits"].clone();
+    assert_eq!(
+        limits,
+        json!({ "boards": { "allowed": true, "limit": 7, "usage": 0 }, "projects": { "allowed": true, "limit": 2, "usage": 1 } })
+    );
+    Ok(())
+}

@@ -93,11 +93,36 @@ async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
             ],
             "STRIPE_WEBHOOK_SECRET is not set",
         ),
+        (
+            "serve",
+            vec![
+                ("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x"),
+                ("SYSTEM_DATABASE_URL", "postgres://kernel_system@127.0.0.1:1/x"),
+                ("STRIPE_WEBHOOK_SECRET", "whsec_x"),
+            ],
+            "APP_URL is not set",
+        ),
         ("serve", vec![("SIGNING_KEY", "short")], "at least 32 characters"),
     ] {
         let output = reference(command).envs(environment).output().await?;
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(says), "{command}: {error}");
     }
+    Ok(())
+}
+
+/// Half a request must not hold a socket, nor the end of the process.
+#[tokio::test]
+async fn a_client_that_never_finishes_does_not_hold_up_the_end() -> TestResult {
+    let directory = tempfile::tempdir()?;
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let (mut child, address, _) = serve(directory.path()).await?;
+    let mut client = tokio::net::TcpStream::connect(address.trim_start_matches("http://")).await?;
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"GET /healthz HTTP/1.1\r\nHost:").await?;
+    let pid = child.id().ok_or("a running process")?.to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().await?;
+    let ended = tokio::time::timeout(Duration::from_secs(40), child.wait()).await??;
+    assert!(ended.success(), "{ended}");
+    drop(client);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use reqwest::header::{COOKIE, SET_COOKIE};
-use saas_kernel_tests::{Answer, PASSWORD, TestApp, TestResult};
+use saas_kernel_tests::{Answer, PASSWORD, TestApp, TestResult, eventually};
 use serde_json::json;
 
 fn cookie(answer: &Answer) -> String {
@@ -139,5 +139,44 @@ async fn logins_and_sign_ups_are_limited_per_address_and_per_account() -> TestRe
         assert_eq!(register(n).await?.status, StatusCode::CREATED);
     }
     assert_eq!(register(5).await?.status, StatusCode::TOO_MANY_REQUESTS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn use_lets_a_session_last_longer() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let age = "UPDATE kernel.sessions SET created_at = now() - interval '10 days', seen_at = now() - interval '10 days', expires_at = now() + interval '4 days'";
+    sqlx::query(age).execute(&mut app.db.admin().await?).await?;
+    ada.get("/api/v1/me").await?.expect(StatusCode::OK)?;
+    let renewed = "SELECT count(*) FROM kernel.sessions WHERE seen_at > now() - interval '1 minute' AND expires_at > now() + interval '13 days'";
+    eventually("it is noted as used", || async { Ok(app.count(renewed).await? == 1) }).await?;
+    // Never beyond its absolute end, and never revived.
+    let old = "UPDATE kernel.sessions SET created_at = now() - interval '89 days', seen_at = now() - interval '1 day', expires_at = now() + interval '1 hour'";
+    sqlx::query(old).execute(&mut app.db.admin().await?).await?;
+    ada.get("/api/v1/me").await?.expect(StatusCode::OK)?;
+    let bounded = "SELECT count(*) FROM kernel.sessions WHERE seen_at > now() - interval '1 minute' AND expires_at < now() + interval '25 hours'";
+    eventually("it ends at its absolute end", || async { Ok(app.count(bounded).await? == 1) }).await?;
+    sqlx::query("UPDATE kernel.sessions SET expires_at = now()").execute(&mut app.db.admin().await?).await?;
+    assert_eq!(ada.get("/api/v1/me").await?.status, StatusCode::UNAUTHORIZED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn signing_in_as_somebody_else_ends_the_session_the_browser_had() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    app.sign_up("Eve").await?;
+    let first = cookie(&ada.log_in("ada@example.com").await?);
+    let pair = first.split(';').next().unwrap_or_default();
+    ada.log_in("eve@example.com").await?.expect(StatusCode::OK)?;
+    let old = app.caller().client.get(format!("http://{}/api/v1/me", app.address)).header(COOKIE, pair);
+    assert_eq!(Answer::of(old).await?.status, StatusCode::UNAUTHORIZED);
+    // A cookie beside it that is not ASCII, or an empty one before it, does not take ours along.
+    let second = cookie(&ada.log_in("eve@example.com").await?);
+    let pair = second.split(';').next().unwrap_or_default();
+    let mixed = [b"theme=gr\xfcn; session=; ".as_slice(), pair.as_bytes()].concat();
+    let request = app.caller().client.get(format!("http://{}/api/v1/me", app.address)).header(COOKIE, mixed);
+    Answer::of(request).await?.expect(StatusCode::OK)?;
     Ok(())
 }

@@ -91,6 +91,42 @@ async fn a_settled_subscription_is_writable_again_and_an_unpaid_one_is_read_only
 }
 
 #[tokio::test]
+async fn within_one_second_created_does_not_undo_updated() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let id = &ada.workspace_id;
+    let updated = subscription_event("evt_2", "updated", id, "price_starter_month", "active", 0);
+    let mut created = subscription_event("evt_1", "created", id, "price_starter_month", "incomplete", 0);
+    created["created"] = updated["created"].clone();
+    for event in [updated, created] {
+        app.stripe(&event).await?.expect(StatusCode::OK)?;
+        settled(&app).await?;
+    }
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "starter");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_customers_second_workspace_gets_its_own_subscription() -> TestResult {
+    let app = TestApp::start().await?;
+    let (ada, eve) = (app.sign_up("Ada").await?, app.sign_up("Eve").await?);
+    let of_ada = subscription_event("evt_1", "created", &ada.workspace_id, "price_starter_month", "active", 0);
+    let mut of_eve = subscription_event("evt_2", "created", &eve.workspace_id, "price_enterprise_month", "active", 0);
+    of_eve["data"]["object"]["customer"] = of_ada["data"]["object"]["customer"].clone();
+    for event in [of_ada, of_eve] {
+        app.stripe(&event).await?.expect(StatusCode::OK)?;
+        settled(&app).await?;
+    }
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "starter");
+    assert_eq!(eve.get(&eve.at("")).await?.body["plan"], "enterprise");
+    // An event from the far future would keep every later one out.
+    let future =
+        subscription_event("evt_3", "updated", &ada.workspace_id, "price_starter_month", "active", 10 * 365 * 86_400);
+    assert_eq!(app.stripe(&future).await?.code(), "bad_request");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_applied_is_kept_with_its_reason() -> TestResult {
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;

@@ -19,7 +19,7 @@ use crate::{PRODUCT_MIGRATIONS, app, kernel, say};
 /// At the first answer that is not the expected one.
 pub async fn run() -> Result<(), BoxError> {
     say("# A fresh app on a fresh, private Postgres\n");
-    let settings = Settings { address: "127.0.0.1:0".to_owned(), databases: None, ..Settings::from_env()? };
+    let settings = Settings::demonstration("127.0.0.1:0");
     let postgres =
         LocalPostgres::start(LocalPostgresOptions { durable: true, ..LocalPostgresOptions::default() }).await?;
     let admin = postgres.superuser_url("postgres");
@@ -41,7 +41,8 @@ pub async fn run() -> Result<(), BoxError> {
         address = address => address?,
         stopped = server => return Err(format!("the app stopped: {stopped:?}").into()),
     };
-    journey(address, &settings.stripe_webhook_secret, kernel.now()).await?;
+    let secret = settings.stripe_webhook_secrets.first().ok_or("no webhook secret")?;
+    journey(address, secret, kernel.now()).await?;
     postgres.stop().await?;
     Ok(())
 }
@@ -77,7 +78,7 @@ async fn journey(address: SocketAddr, webhook_secret: &str, now: DateTime<Utc>) 
     say("# 4. The same call is let through");
     caller.call(Method::POST, &format!("{at}/projects"), Some(&one_more), StatusCode::CREATED).await?;
 
-    say("# 5. The audit log has it all, newest first");
+    say("# 5. The audit log has every step, newest first");
     let log = caller.call(Method::GET, &format!("{at}/audit?limit=100"), None, StatusCode::OK).await?;
     let entries = log.get("items").and_then(Value::as_array).into_iter().flatten();
     let actions: Vec<_> = entries.filter_map(|entry| entry.get("action")?.as_str()).rev().collect();

@@ -54,7 +54,7 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
         .store(store)
         .system(system)
         .permissions(projects::PERMISSIONS)
-        .billing(StripeBilling::new([settings.stripe_webhook_secret.clone()])?)
+        .billing(StripeBilling::new(settings.stripe_webhook_secrets.clone())?)
         .hooks(hooks::Tracker);
     Ok(match settings.signing_key.clone() {
         Some(key) => builder.signing_key(key),

@@ -12,7 +12,9 @@ use saas_kernel::events::{self, Event};
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::{Page, PageQuery, PageRequest, Position};
 use saas_kernel::{Can, Limit, Refusal, StoreError, ids, permissions, text};
-use saas_kernel_axum::{Allow, ApiError, Created, Json, List, NoContent, OpenApiRouter, Path, Query, View, routes};
+use saas_kernel_axum::{
+    Allow, ApiError, Created, Json, List, NoContent, NoQuery, OpenApiRouter, Path, Query, View, routes,
+};
 use saas_kernel_postgres::{PgResult, PgStore};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -156,6 +158,7 @@ async fn get(
     can: Allow<ReadProject>,
     State(store): State<PgStore>,
     Path(at): Path<Address>,
+    Query(NoQuery {}): Query<NoQuery>,
 ) -> Result<View<Project>, ApiError> {
     let mut tx = store.begin_tenant(&can).await?;
     Ok(View(find(tx.conn(), &can, at.project).await?.ok_or_else(missing)?))
@@ -200,6 +203,9 @@ async fn update(
     Json(change): Json<ProjectChange>,
 ) -> Result<View<Project>, ApiError> {
     let name = change.name.map(|name| name.parse::<ProjectName>()).transpose()?;
+    if name.is_none() && change.status.is_none() {
+        return Err(Refusal::field("body", "names nothing to change; give `name` or `status`").into());
+    }
     let mut tx = store.begin_tenant(&can).await?;
     let project = modify(tx.conn(), &can, at.project, name, change.status).await?.ok_or_else(missing)?;
     audit::record(&can, &mut tx, action::RESOURCE_UPDATE, "project", project.id)?;

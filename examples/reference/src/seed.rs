@@ -137,7 +137,7 @@ fn address(role: &str, index: usize) -> String {
 pub fn logins(address: SocketAddr) -> String {
     let accounts = ROLES.map(|role| format!("    {role:<8} {role}@acme.example")).join("\n");
     format!(
-        "  Password of every seeded account: {PASSWORD}\n{accounts}\n  in the workspaces acme (Professional) and demo (Free, 3 of 5 projects)\n\n\
+        "  Password of every seeded account: {PASSWORD}\n{accounts}\n  in the workspaces acme (Professional) and demo (Free, 3 of 5 projects)\n\n  \
          API docs        http://{address}/docs\n  OpenAPI         http://{address}/openapi.json\n  Readiness       http://{address}/readyz\n\n  \
          Try:\n    curl -c jar -H 'content-type: application/json' http://{address}/api/v1/auth/login \\\n      \
          -d '{{\"email\":\"owner@acme.example\",\"password\":\"{PASSWORD}\"}}'\n    \

@@ -20,8 +20,8 @@ pub struct Settings {
     pub trusted_proxies: String,
     /// `PRODUCT_CONFIG`.
     pub config: PathBuf,
-    /// `STRIPE_WEBHOOK_SECRET`.
-    pub stripe_webhook_secret: String,
+    /// `STRIPE_WEBHOOK_SECRET`; several, separated by commas, while one replaces the other.
+    pub stripe_webhook_secrets: Vec<String>,
     /// `SIGNING_KEY`.
     pub signing_key: Option<SigningKey>,
     /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` is a private Postgres.
@@ -54,26 +54,50 @@ impl Settings {
             (None, None) => DEMO_WEBHOOK_SECRET.to_owned(),
             (None, Some(_)) => required("STRIPE_WEBHOOK_SECRET", "whsec_… of the endpoint in Stripe's dashboard")?,
         };
+        let stripe_webhook_secrets = stripe_webhook_secret.split(',').map(|secret| secret.trim().to_owned()).collect();
         let signing_key = optional("SIGNING_KEY")
             .map(|text| {
                 SigningKey::from_text(&text)
                     .ok_or("SIGNING_KEY must have at least 32 characters, such as `openssl rand -hex 32` gives")
             })
             .transpose()?;
+        // In production neither has a default that would work: cookies without `Secure`, cursors that end with the process.
+        let public_url = match (optional("APP_URL"), &databases) {
+            (Some(url), _) => url,
+            (None, None) => format!("http://{address}"),
+            (None, Some(_)) => required("APP_URL", "https://app.example.com, where people reach the app")?,
+        };
+        if databases.is_some() && signing_key.is_none() {
+            required("SIGNING_KEY", "what `openssl rand -hex 32` gives; every copy of the app needs the same one")?;
+        }
         let mut pool = PgOptions::app();
         if let Some(size) = optional("POOL") {
             pool.max_connections = size.parse().map_err(|_| "POOL must be a number of connections")?;
         }
         Ok(Self {
-            public_url: optional("APP_URL").unwrap_or_else(|| format!("http://{address}")),
+            public_url,
             trusted_proxies: optional("TRUSTED_PROXIES").unwrap_or_default(),
             config: optional("PRODUCT_CONFIG").map_or_else(default_config, PathBuf::from),
-            stripe_webhook_secret,
+            stripe_webhook_secrets,
             signing_key,
             databases,
             pool,
             address,
         })
+    }
+
+    /// For a private demonstration: nothing from the environment.
+    pub fn demonstration(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            public_url: "http://127.0.0.1".to_owned(),
+            trusted_proxies: String::new(),
+            config: default_config(),
+            stripe_webhook_secrets: vec![DEMO_WEBHOOK_SECRET.to_owned()],
+            signing_key: None,
+            databases: None,
+            pool: PgOptions::app(),
+        }
     }
 
     pub fn http(&self) -> Result<HttpSettings, BoxError> {

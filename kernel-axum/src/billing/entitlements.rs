@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::answer::View;
 use crate::app::Api;
 use crate::error::ApiError;
-use crate::extract::Allow;
+use crate::extract::{Allow, NoQuery, Query};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
@@ -72,7 +72,11 @@ impl From<Entitlements> for EntitlementsView {
 /// Every feature and limit of the workspace's plan, with its use.
 #[utoipa::path(get, path = "/entitlements", tag = "billing", responses((status = 200, body = EntitlementsView)),
     extensions(("x-permission" = json!("workspace.read"))))]
-async fn list(State(api): State<Api>, can: Allow<ReadWorkspace>) -> Result<View<EntitlementsView>, ApiError> {
+async fn list(
+    State(api): State<Api>,
+    can: Allow<ReadWorkspace>,
+    Query(NoQuery {}): Query<NoQuery>,
+) -> Result<View<EntitlementsView>, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
     Ok(View(entitlements::list(&can, &mut *tx).await?.into()))
 }

@@ -1,9 +1,7 @@
 //! `POST /webhooks/{provider}`: verified, kept, answered; processed afterwards.
 
 use axum::Extension;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Request, State};
 use saas_kernel::error::codes;
 use saas_kernel::{Ctx, Refusal};
 use serde::{Deserialize, Serialize};
@@ -41,15 +39,22 @@ async fn receive(
     State(api): State<Api>,
     Extension(ctx): Extension<Ctx>,
     Path(Provider { provider }): Path<Provider>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<View<Received>, ApiError> {
     let processor = api.processor().filter(|processor| processor.provider().name() == provider);
     let processor =
         processor.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "no such billing provider is configured here"))?;
-    let bytes = json::read(&headers, body, api.body_limit()).await?;
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let event = processor.provider().verify(&header, &bytes, ctx.now)?;
+    let (parts, body) = request.into_parts();
+    let bytes = json::read(&parts, body, api.body_limit()).await?;
+    // A header that comes twice is nobody's: one of them was added on the way.
+    let header = |name: &str| {
+        let mut values = parts.headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+    };
+    let event = processor.provider().verify(&header, &bytes, ctx.now).inspect_err(|refusal| {
+        // The provider gives up after some days: somebody has to hear of it before.
+        tracing::warn!(provider, code = refusal.code(), %refusal, "a billing event was refused");
+    })?;
     processor.receive(&ctx, &event).await?;
     Ok(View(Received { received: true }))
 }

@@ -22,6 +22,7 @@ use crate::cookie;
 use crate::error::ApiError;
 use crate::extract::SignedIn;
 use crate::json::Json;
+use crate::middleware::client_ip;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(log_out))
@@ -46,7 +47,7 @@ async fn log_in(
 ) -> Result<Response, ApiError> {
     let kernel = api.kernel();
     if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::LoginIp, || ip.to_string()).await?;
+        kernel.rate_limit(Bucket::LoginIp, || client_ip::bucket(ip)).await?;
     }
     // Neither can be an account's: the same answer as for a wrong password, which tells nothing about the rules.
     let wrong = || Refusal::new(&codes::INVALID_CREDENTIALS, "the e-mail address or the password is wrong");
@@ -68,7 +69,7 @@ async fn log_in(
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = cookie::token(&headers, api.http()) {
         let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
-        login::logout(&session, &mut *tx, &token).await?;
+        login::logout(&mut *tx, &token).await?;
         tx.commit().await?;
     }
     let cookie = cookie::clear(api.http()).map(|cookie| [(SET_COOKIE, cookie)]);

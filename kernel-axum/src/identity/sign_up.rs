@@ -3,9 +3,10 @@
 use axum::Extension;
 use axum::extract::State;
 use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
+use saas_kernel::identity::sign_up::{ANSWER_FLOOR, NewAccount, SignUp, sign_up};
 use saas_kernel::{Ctx, Scope};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,6 +15,7 @@ use crate::answer::Created;
 use crate::app::Api;
 use crate::error::ApiError;
 use crate::json::Json;
+use crate::middleware::client_ip;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(register))
@@ -51,13 +53,18 @@ async fn register(
     let kernel = api.kernel();
     let account = NewAccount::parse(&input.email, &input.password, &input.name)?;
     if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::SignUpIp, || ip.to_string()).await?;
+        kernel.rate_limit(Bucket::SignUpIp, || client_ip::bucket(ip)).await?;
     }
+    let floor = Instant::now() + ANSWER_FLOOR;
     let answer = Registered { email: account.email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" };
     let prepared = SignUp::prepare(ctx, account, kernel.passwords()).await?;
     let mut tx = kernel.store().begin(Scope::sign_up(&prepared)).await?;
-    if sign_up(kernel, &prepared, &mut *tx).await?.is_some() {
+    let made = sign_up(kernel, &prepared, &mut *tx).await?;
+    if made.is_some() {
         tx.commit().await?;
+    } else {
+        drop(tx);
     }
+    tokio::time::sleep_until(floor).await;
     Ok(Created(answer))
 }

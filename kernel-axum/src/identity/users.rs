@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::answer::View;
 use crate::app::Api;
 use crate::error::ApiError;
-use crate::extract::SignedIn;
+use crate::extract::{NoQuery, Query, SignedIn};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(me))
@@ -44,7 +44,11 @@ impl From<User> for UserView {
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = UserView)))]
-async fn me(State(api): State<Api>, session: SignedIn) -> Result<View<UserView>, ApiError> {
+async fn me(
+    State(api): State<Api>,
+    session: SignedIn,
+    Query(NoQuery {}): Query<NoQuery>,
+) -> Result<View<UserView>, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
     Ok(View(users::me(&session, &mut *tx).await?.into()))
 }

@@ -3,14 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -36,7 +38,9 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", %id, %method, route);
+    let arrival = Arrival(Arc::new(AtomicBool::new(request.body().is_end_stream())));
     request.extensions_mut().insert(ctx);
+    request.extensions_mut().insert(arrival.clone());
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     let mut response = match tokio::time::timeout(api.http().request_timeout, work).await {
         Ok(Ok(response)) => finish(response, &id),
@@ -47,22 +51,33 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
                 &id,
             )
         }
-        Err(_elapsed) => {
-            let limit = api.http().request_timeout.as_secs();
-            envelope(
-                &Refusal::new(&codes::REQUEST_TIMEOUT, format!("the request was not complete after {limit} s")),
-                &id,
-            )
-        }
+        Err(_elapsed) => envelope(&arrival.overdue(api.http().request_timeout), &id),
     };
-    if method == Method::HEAD {
-        *response.body_mut() = axum::body::Body::empty();
-    }
     headers(response.headers_mut(), &id, api.http());
     span.in_scope(|| {
         tracing::info!(status = response.status().as_u16(), ms = began.elapsed().as_secs_f64() * 1e3, "answered")
     });
     response
+}
+
+/// Whether all of the request is here: tells who is to blame when the time is up.
+#[derive(Clone)]
+pub(crate) struct Arrival(Arc<AtomicBool>);
+
+impl Arrival {
+    pub(crate) fn complete(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn overdue(&self, limit: Duration) -> Refusal {
+        let limit = limit.as_secs();
+        if self.0.load(Ordering::Relaxed) {
+            let text = format!("the answer was not ready after {limit} s; try again in a second");
+            Refusal::new(&codes::TIMEOUT, text).retry_after(Duration::from_secs(1))
+        } else {
+            Refusal::new(&codes::REQUEST_TIMEOUT, format!("the request was not complete after {limit} s"))
+        }
+    }
 }
 
 fn ctx(api: &Api, request: &Request) -> Ctx {
@@ -92,12 +107,12 @@ fn finish(response: Response, id: &str) -> Response {
         None => of_status(response.status()),
     };
     let Some(refusal) = refusal else { return response };
-    let mut enveloped = envelope(&refusal, id);
-    *enveloped.status_mut() = response.status();
-    if let Some(allow) = response.headers().get(ALLOW) {
-        enveloped.headers_mut().insert(ALLOW, allow.clone());
-    }
-    enveloped
+    // The headers stay: CORS, `Allow`, cookies. Only what describes the old body goes.
+    let (mut parts, _) = response.into_parts();
+    let (new, body) = envelope(&refusal, id).into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.extend(new.headers);
+    Response::from_parts(parts, body)
 }
 
 fn headers(headers: &mut HeaderMap, id: &str, settings: &HttpSettings) {

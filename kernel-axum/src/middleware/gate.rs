@@ -16,7 +16,7 @@ use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::{Ctx, Refusal};
 
-use super::csrf;
+use super::{client_ip, csrf};
 use crate::app::{Api, BodyLimit};
 use crate::cookie;
 use crate::error::ApiError;
@@ -27,7 +27,7 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     let ctx =
         parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::Broken("the edge layer is missing".into()))?;
     if let Some(ip) = ctx.ip {
-        api.kernel().rate_limit(Bucket::ApiIp, || ip.to_string()).await?;
+        api.kernel().rate_limit(Bucket::ApiIp, || client_ip::bucket(ip)).await?;
     }
     // A connection must not wait for a slow client's body.
     let keep = if body.is_end_stream() { Keep::ForTransaction } else { Keep::No };
@@ -75,7 +75,7 @@ async fn idempotency(
         return Ok(body);
     };
     let key = header.to_str().unwrap_or_default().to_owned();
-    let bytes = json::read(&parts.headers, body, limit).await?;
+    let bytes = json::read(parts, body, limit).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     caller.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
     Ok(Body::from(bytes))

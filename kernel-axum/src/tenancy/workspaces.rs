@@ -4,9 +4,8 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::access::{ReadWorkspace, UpdateWorkspace};
 use saas_kernel::guard::idempotency::Answer;
-use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::PageQuery;
-use saas_kernel::tenancy::workspaces::{self, Rename, Workspace};
+use saas_kernel::tenancy::workspaces::{self, Founding, Rename, Workspace};
 use saas_kernel::{Fields, Kernel, Refusal, Scope, Tx};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +15,7 @@ use utoipa_axum::routes;
 use crate::answer::{Created, List, View};
 use crate::app::Api;
 use crate::error::ApiError;
-use crate::extract::{Allow, Query, SignedIn};
+use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -104,9 +103,9 @@ async fn create(
     let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
     fields.finish()?;
     let name = name.ok_or_else(|| Refusal::field("name", "is missing"))?;
-    let id = WorkspaceId::generate(session.ctx().now);
-    let mut tx = kernel.store().begin(Scope::founding(&session, id)).await?;
-    let made = workspaces::create(kernel, &session, &mut *tx, id, name, slug).await?;
+    let founding = Founding::by(&session);
+    let mut tx = kernel.store().begin(Scope::founding(&founding)).await?;
+    let made = workspaces::create(kernel, &founding, &mut *tx, name, slug).await?;
     commit_with(tx, Created(WorkspaceView::of(kernel, made))).await
 }
 
@@ -126,7 +125,11 @@ async fn list(
 /// One workspace.
 #[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)),
     extensions(("x-permission" = json!("workspace.read"))))]
-async fn get(State(api): State<Api>, can: Allow<ReadWorkspace>) -> Result<View<WorkspaceView>, ApiError> {
+async fn get(
+    State(api): State<Api>,
+    can: Allow<ReadWorkspace>,
+    Query(NoQuery {}): Query<NoQuery>,
+) -> Result<View<WorkspaceView>, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
     Ok(View(WorkspaceView::of(api.kernel(), workspaces::get(&can, &mut *tx).await?)))
 }
@@ -156,6 +159,9 @@ async fn update(
     let name = input.name.and_then(|name| fields.take("name", name.parse()));
     let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
     fields.finish()?;
+    if name.is_none() && slug.is_none() {
+        return Err(Refusal::field("body", "names nothing to change; give `name` or `slug`").into());
+    }
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
     let renamed = workspaces::rename(&can, &mut *tx, Rename { name, slug }).await?;
     tx.commit().await?;

@@ -32,6 +32,7 @@ impl Limits for PgTx {
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError> {
         let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
         if reserve.execute(self.conn()).await.store()?.rows_affected() == 1 {
+            self.buffer.reserved(workspace.uuid(), key);
             return Ok(Reserved::Yes);
         }
         Ok(self.usage(workspace, key).await?.map_or(Reserved::Unknown, Reserved::Full))

@@ -51,11 +51,12 @@ SELECT workspace_id, id, provider, provider_subscription, provider_customer, sta
        cancel_at, ended_at, as_of
 FROM kernel.subscriptions WHERE workspace_id = $1 ORDER BY id";
 
-/// By subscription first; a known customer's new subscription belongs to the customer's latest workspace.
 const WORKSPACE_OF: &str = "
-SELECT workspace_id FROM kernel.subscriptions
-WHERE provider = $1 AND (provider_subscription = $2 OR provider_customer = $3)
-ORDER BY provider_subscription = $2 DESC, created_at DESC LIMIT 1";
+SELECT workspace_id FROM kernel.subscriptions WHERE provider = $1 AND provider_subscription = $2 LIMIT 1";
+
+const WORKSPACE_OF_CUSTOMER: &str = "
+SELECT workspace_id FROM kernel.subscriptions WHERE provider = $1 AND provider_customer = $2
+ORDER BY created_at DESC LIMIT 1";
 
 const SAVE: &str = "
 INSERT INTO kernel.subscriptions (workspace_id, id, provider, provider_subscription, provider_customer, status, plan, quantity,
@@ -68,20 +69,18 @@ ON CONFLICT (workspace_id, provider, provider_subscription) DO UPDATE SET
 
 #[async_trait]
 impl Subscriptions for PgTx {
-    async fn workspace_of(
+    async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError> {
+        let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF).bind(provider).bind(subscription);
+        Ok(query.fetch_optional(self.conn()).await.store()?.map(WorkspaceId::from))
+    }
+
+    async fn workspace_of_customer(
         &mut self,
         provider: &str,
-        subscription: &str,
         customer: &str,
     ) -> Result<Option<WorkspaceId>, StoreError> {
-        let row: Option<Uuid> = sqlx::query_scalar(WORKSPACE_OF)
-            .bind(provider)
-            .bind(subscription)
-            .bind(customer)
-            .fetch_optional(self.conn())
-            .await
-            .store()?;
-        Ok(row.map(WorkspaceId::from))
+        let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF_CUSTOMER).bind(provider).bind(customer);
+        Ok(query.fetch_optional(self.conn()).await.store()?.map(WorkspaceId::from))
     }
 
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError> {

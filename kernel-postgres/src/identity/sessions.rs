@@ -30,14 +30,13 @@ impl Sessions for PgTx {
         Ok(())
     }
 
-    async fn delete_by_token(&mut self, user: UserId, token: &TokenHash) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("DELETE FROM kernel.sessions WHERE user_id = $1 AND token_hash = $2")
-            .bind(user.uuid())
+    async fn delete_by_token(&mut self, token: &TokenHash) -> Result<bool, StoreError> {
+        let ended: i64 = sqlx::query_scalar("SELECT kernel.end_session($1)")
             .bind(token.0.as_slice())
-            .execute(self.conn())
+            .fetch_one(self.conn())
             .await
             .store()?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(ended > 0)
     }
 
     async fn touch(

@@ -5,7 +5,7 @@
 //! it returns, and also with the process, however that ends: a small watchdog in a process group of
 //! its own sees the owner go, stops the server and removes what was to be thrown away.
 //!
-//! Unix only; PostgreSQL 11 or newer. Started by root, the server runs as user `postgres` or else
+//! Unix only; the kernel's schema needs PostgreSQL 14 or newer. Started by root, the server runs as user `postgres` or else
 //! `nobody`, because PostgreSQL refuses to run as root.
 
 mod account;

@@ -1,4 +1,5 @@
 use saas_kernel::billing::provider::BillingProvider;
+use saas_kernel::billing::subscription::Change;
 use serde_json::json;
 
 use super::*;
@@ -62,7 +63,7 @@ fn both_shapes_say_the_same() {
             cancel_at: None,
             ended_at: None,
             as_of: day("2026-11-01"),
-            deleted: false,
+            change: Change::Began,
         };
         assert_eq!(read_event(&event(text)).unwrap(), expected);
     }
@@ -70,15 +71,15 @@ fn both_shapes_say_the_same() {
 
 #[test]
 fn the_life_of_a_subscription_is_read() {
-    for (text, status, cancel_at, ended_at, as_of, deleted) in [
-        (OLD_UPDATED, Status::Active, Some("2026-12-01"), None, "2026-11-11", false),
-        (OLD_DELETED, Status::Canceled, None, Some("2026-12-01"), "2026-12-01", true),
-        (NEW_UPDATED, Status::Active, Some("2026-12-01"), None, "2026-11-11", false),
-        (NEW_PAUSED, Status::Paused, None, None, "2026-12-01", false),
-        (NEW_DELETED, Status::Canceled, None, Some("2026-12-01"), "2026-12-01", true),
+    for (text, status, cancel_at, ended_at, as_of, change) in [
+        (OLD_UPDATED, Status::Active, Some("2026-12-01"), None, "2026-11-11", Change::Changed),
+        (OLD_DELETED, Status::Canceled, None, Some("2026-12-01"), "2026-12-01", Change::Ended),
+        (NEW_UPDATED, Status::Active, Some("2026-12-01"), None, "2026-11-11", Change::Changed),
+        (NEW_PAUSED, Status::Paused, None, None, "2026-12-01", Change::Changed),
+        (NEW_DELETED, Status::Canceled, None, Some("2026-12-01"), "2026-12-01", Change::Ended),
     ] {
         let fact = read_event(&event(text)).unwrap();
-        assert_eq!((&fact.status, fact.deleted, fact.as_of), (&status, deleted, day(as_of)), "{fact:?}");
+        assert_eq!((&fact.status, fact.change, fact.as_of), (&status, change, day(as_of)), "{fact:?}");
         assert_eq!((fact.cancel_at, fact.ended_at), (cancel_at.map(day), ended_at.map(day)), "{fact:?}");
     }
 }

@@ -46,7 +46,7 @@ pub struct Roles {
 pub const OWNER: &str = "owner";
 
 impl Roles {
-    /// The default matrix of the kernel's own permissions; `product.config.yaml` replaces it role by role.
+    /// The default matrix of the kernel's own permissions; a `roles` section in `product.config.yaml` replaces it.
     pub fn defaults() -> Vec<RoleRules> {
         let role = |name: &str, patterns: &[&str]| RoleRules {
             name: name.to_owned(),

@@ -34,7 +34,7 @@ pub enum Outcome {
     Processed,
     /// Not done, and why; tried again then, or never again if `None`.
     Failed {
-        /// A sentence for the person who replays it.
+        /// A sentence for the person who looks into it.
         error: String,
         /// When to try again.
         retry_at: Option<DateTime<Utc>>,

@@ -11,9 +11,9 @@ use crate::actor::Actor;
 use crate::audit::{AuditEntry, action};
 use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
 use crate::billing::provider::{BillingFact, BillingProvider, ProviderEvent};
-use crate::billing::subscription::{Reduced, SubscriptionFact, effective, reduce};
+use crate::billing::subscription::{Change, Reduced, SubscriptionFact, effective, reduce};
 use crate::ctx::Ctx;
-use crate::error::Error;
+use crate::error::{Error, Refusal, codes};
 use crate::events::{OutboxEvent, subject};
 use crate::id::WorkspaceId;
 use crate::kernel::Kernel;
@@ -21,8 +21,12 @@ use crate::store::{SystemStore, Tx};
 
 /// How many events one claim takes.
 const BATCH: u32 = 20;
-/// How long a claim holds. Longer than any transaction may take.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How long a claim holds. An event that takes longer is let go by whoever finds it taken over: nothing happens twice.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// How long a round may take before it is given up: the database may be gone without saying so.
+const ROUND: Duration = Duration::from_secs(120);
+/// How far ahead of our clock a provider may date its events.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// How often it looks without being woken: events that failed, and those of a processor that died.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -47,7 +51,15 @@ impl Processor {
     }
 
     /// Keeps a verified event and wakes the loop. When it returns, the event is durable: answer 2xx.
+    ///
+    /// # Errors
+    /// `bad_request` for an event that is dated more than a day ahead: it would keep later facts out for as long.
     pub async fn receive(&self, ctx: &Ctx, event: &ProviderEvent) -> Result<(), Error> {
+        if event.created_at > ctx.now + AHEAD {
+            let text =
+                format!("the event is dated {}, which is more than a day ahead; check both clocks", event.created_at);
+            return Err(Refusal::new(&codes::BAD_REQUEST, text).into());
+        }
         let mut tx = self.system.begin("webhook receiver").await?;
         let new = tx.inbox().receive(self.provider.name(), event, ctx.now).await?;
         tx.commit().await?;
@@ -62,10 +74,11 @@ impl Processor {
         let mut stop = std::pin::pin!(stop);
         loop {
             let round = async {
-                match self.drain().await {
-                    Ok(0) => {}
-                    Ok(count) => tracing::debug!(count, "billing events processed"),
-                    Err(error) => tracing::warn!(%error, "billing events could not be processed; trying again"),
+                match tokio::time::timeout(ROUND, self.drain()).await {
+                    Err(_elapsed) => tracing::error!("billing events take too long; trying again"),
+                    Ok(Ok(0)) => {}
+                    Ok(Ok(count)) => tracing::debug!(count, "billing events processed"),
+                    Ok(Err(error)) => tracing::warn!(%error, "billing events could not be processed; trying again"),
                 }
             };
             // A round is not interrupted: what it claimed, it finishes.
@@ -97,7 +110,10 @@ impl Processor {
     }
 
     async fn process(&self, event: &ClaimedEvent) -> Result<(), Error> {
-        let Err(error) = self.apply(event).await else { return Ok(()) };
+        // A task of its own: an event that panics fails, and the others go on.
+        let (this, own) = (self.clone(), event.clone());
+        let applied = tokio::spawn(async move { this.apply(&own).await }).await;
+        let Err(error) = applied.unwrap_or_else(|panic| Err(Error::broken(panic))) else { return Ok(()) };
         let text = match &error {
             Error::Store(source) => {
                 format!("{source}: {}", std::error::Error::source(source).map_or_else(String::new, ToString::to_string))
@@ -135,13 +151,14 @@ impl Processor {
         let all = tx.subscriptions().of_workspace(workspace).await?;
         let current =
             all.iter().find(|s| s.provider == provider && s.provider_subscription == fact.provider_subscription);
-        let deleted = fact.deleted;
-        let reduced = reduce(current, fact, workspace, provider, self.kernel.catalog()).map_err(Error::broken)?;
+        let change = fact.change;
+        let reduced = reduce(current, fact, workspace, provider, self.kernel.catalog(), self.kernel.now())
+            .map_err(Error::broken)?;
         let Reduced::Changed(next) = reduced else { return Ok(()) };
-        let what = match (current, deleted) {
-            (_, true) => action::SUBSCRIPTION_CANCELLED,
-            (None, false) => action::SUBSCRIPTION_CREATED,
-            (Some(_), false) => action::SUBSCRIPTION_UPDATED,
+        let what = match (current, change) {
+            (_, Change::Ended) => action::SUBSCRIPTION_CANCELLED,
+            (None, Change::Began | Change::Changed) => action::SUBSCRIPTION_CREATED,
+            (Some(_), Change::Began | Change::Changed) => action::SUBSCRIPTION_UPDATED,
         };
         tx.subscriptions().save(&next).await?;
         let after: Vec<_> = all.iter().filter(|s| s.id != next.id).cloned().chain([(*next).clone()]).collect();
@@ -159,11 +176,15 @@ impl Processor {
         Ok(())
     }
 
-    /// Finds and locks the workspace: by what we know already, else by what checkout told the provider.
+    /// Finds and locks the workspace: of the subscription if it is known, else the one that checkout told the provider,
+    /// else the customer's.
     async fn workspace(&self, tx: &mut dyn Tx, provider: &str, fact: &SubscriptionFact) -> Result<WorkspaceId, Error> {
-        let known =
-            tx.subscriptions().workspace_of(provider, &fact.provider_subscription, &fact.provider_customer).await?;
-        let workspace = known.or(fact.workspace).ok_or_else(|| {
+        let known = tx.subscriptions().workspace_of(provider, &fact.provider_subscription).await?;
+        let workspace = match known.or(fact.workspace) {
+            Some(workspace) => Some(workspace),
+            None => tx.subscriptions().workspace_of_customer(provider, &fact.provider_customer).await?,
+        };
+        let workspace = workspace.ok_or_else(|| {
             Error::broken(
                 "no workspace is known for this subscription or customer, and the metadata has no `workspace_id`",
             )

@@ -45,6 +45,6 @@ pub trait BillingProvider: Send + Sync + 'static {
     /// What a kept event means.
     ///
     /// # Errors
-    /// A sentence naming the field that is missing or wrong. The event stays, to be replayed after a fix.
+    /// A sentence naming the field that is missing or wrong. The event stays in the inbox and is tried again.
     fn read(&self, kind: &str, payload: &Value) -> Result<BillingFact, String>;
 }

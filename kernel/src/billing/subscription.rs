@@ -1,5 +1,5 @@
-//! A workspace's subscription in the provider's absence: statuses, the access they give, and the pure reducer that turns
-//! facts in any order into one state.
+//! A workspace's subscription in the provider's absence: statuses, the access they give, and the pure reducer that applies
+//! facts as they come, in whatever order.
 
 use std::cmp::Ordering;
 
@@ -142,6 +142,17 @@ pub struct SubscriptionItem {
     pub period: (DateTime<Utc>, DateTime<Utc>),
 }
 
+/// What a fact is about. Of two facts of one second, the later in this order is the truth.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Change {
+    /// The subscription began.
+    Began,
+    /// Something about it changed.
+    Changed,
+    /// It ended.
+    Ended,
+}
+
 /// What a provider says a subscription is, at one time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubscriptionFact {
@@ -161,8 +172,8 @@ pub struct SubscriptionFact {
     pub ended_at: Option<DateTime<Utc>>,
     /// When the provider made this fact; whole seconds.
     pub as_of: DateTime<Utc>,
-    /// Whether this is the fact of its end.
-    pub deleted: bool,
+    /// What the fact is about.
+    pub change: Change,
 }
 
 /// What a fact does to the state.
@@ -175,7 +186,8 @@ pub enum Reduced {
 }
 
 /// Applies `fact` to `current`. Facts come in any order, several times, and in whole seconds: the later one wins, within a
-/// second the end wins, and an end is final.
+/// second the beginning loses and the end wins, and an end is final. Two other changes of one second cannot be told apart:
+/// the one that is processed later wins.
 ///
 /// # Errors
 /// A sentence when no item's price stands for a plan: never a guess.
@@ -185,15 +197,16 @@ pub fn reduce(
     workspace: WorkspaceId,
     provider: &str,
     catalog: &Catalog,
+    now: DateTime<Utc>,
 ) -> Result<Reduced, String> {
     let ended = |status: &Status, at: Option<DateTime<Utc>>| at.is_some() && *status == Status::Canceled;
     if let Some(current) = current {
         let newer = match fact.as_of.cmp(&current.as_of) {
             Ordering::Less => false,
             Ordering::Greater => true,
-            Ordering::Equal => !ended(&current.status, current.ended_at) || fact.deleted,
+            Ordering::Equal => fact.change != Change::Began,
         };
-        if !newer || (ended(&current.status, current.ended_at) && !fact.deleted) {
+        if !newer || (ended(&current.status, current.ended_at) && fact.change != Change::Ended) {
             return Ok(Reduced::Unchanged);
         }
     }
@@ -202,11 +215,20 @@ pub fn reduce(
             catalog.plan_for_price(&item.price).or_else(|| catalog.plan_for_price(item.lookup_key.as_deref()?))?;
         Some((item, plan))
     });
-    let (item, plan) = found.ok_or_else(|| {
-        let prices = fact.items.iter().map(|item| item.price.as_str()).collect::<Vec<_>>().join(", ");
-        format!("no plan in product.config.yaml has one of the prices [{prices}]; add it as `provider_price` and replay the event")
-    })?;
-    let (period, quantity, plan) = (item.period, item.quantity.unwrap_or(1), plan.key.clone());
+    let (plan, quantity, period) = match (found, current) {
+        (Some((item, plan)), _) => (plan.key.clone(), item.quantity.unwrap_or(1), item.period),
+        // An end needs no price: it must get through also when the price is no longer configured.
+        (None, Some(current)) if fact.change == Change::Ended => {
+            (current.plan.clone(), current.quantity, current.period)
+        }
+        (None, None) if fact.change == Change::Ended => return Ok(Reduced::Unchanged),
+        (None, _) => {
+            let prices = fact.items.iter().map(|item| item.price.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(format!(
+                "no plan in product.config.yaml has one of the prices [{prices}]; add it there as `provider_price`, the event is tried again"
+            ));
+        }
+    };
     let status = match (fact.status, current) {
         (Status::Unknown(word), Some(current)) => {
             tracing::error!(status = %word, subscription = %fact.provider_subscription, "unknown subscription status: the last state is kept");
@@ -215,7 +237,7 @@ pub fn reduce(
         (status, _) => status,
     };
     let next = Subscription {
-        id: current.map_or_else(|| SubscriptionId::generate(fact.as_of), |current| current.id),
+        id: current.map_or_else(|| SubscriptionId::generate(now), |current| current.id),
         workspace,
         provider: provider.to_owned(),
         provider_subscription: fact.provider_subscription,
@@ -225,7 +247,7 @@ pub fn reduce(
         quantity,
         period,
         cancel_at: fact.cancel_at,
-        ended_at: fact.ended_at.or_else(|| fact.deleted.then_some(fact.as_of)),
+        ended_at: fact.ended_at.or_else(|| (fact.change == Change::Ended).then_some(fact.as_of)),
         as_of: fact.as_of,
     };
     Ok(if current == Some(&next) { Reduced::Unchanged } else { Reduced::Changed(Box::new(next)) })
@@ -250,11 +272,12 @@ pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
 /// Repository of subscriptions.
 #[async_trait]
 pub trait Subscriptions: Send {
-    /// The workspace of a provider's subscription or customer that is known already.
-    async fn workspace_of(
+    /// The workspace of a provider's subscription that is known already.
+    async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError>;
+    /// The workspace that a provider's customer had a subscription for last.
+    async fn workspace_of_customer(
         &mut self,
         provider: &str,
-        subscription: &str,
         customer: &str,
     ) -> Result<Option<WorkspaceId>, StoreError>;
     /// Every subscription a workspace ever had.

@@ -91,7 +91,8 @@ pub trait RateLimiter: Send + Sync + 'static {
 
 /// The refusal of a call that came too early.
 pub fn refusal(wait: Duration) -> Refusal {
-    let seconds = wait.as_secs().max(1);
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = seconds.max(1);
     let text = format!("too many calls; try again in {seconds} s");
     Refusal::new(&codes::RATE_LIMITED, text).retry_after(Duration::from_secs(seconds))
 }

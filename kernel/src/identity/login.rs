@@ -4,7 +4,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Refusal, codes};
 use crate::id::{SessionId, UserId};
 use crate::identity::password::Password;
-use crate::identity::sessions::{NewSession, Session};
+use crate::identity::sessions::NewSession;
 use crate::identity::users::{Email, User};
 use crate::kernel::Kernel;
 use crate::secret::Token;
@@ -61,7 +61,7 @@ pub async fn begin_session(
 ) -> Result<LoggedIn, Error> {
     let now = login.ctx.now;
     if let Some(token) = replaced {
-        tx.sessions().delete_by_token(login.user, &token.hash()).await?;
+        tx.sessions().delete_by_token(&token.hash()).await?;
     }
     let token = Token::generate("");
     let session = NewSession {
@@ -79,8 +79,8 @@ pub async fn begin_session(
     Ok(LoggedIn { user, token })
 }
 
-/// Ends the session of `token`. It is refused from the next statement on.
-pub async fn logout(session: &Session, tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
-    tx.sessions().delete_by_token(session.user(), &token.hash()).await?;
+/// Ends the session of `token`: to present it is proof enough. It is refused from the next statement on.
+pub async fn logout(tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
+    tx.sessions().delete_by_token(&token.hash()).await?;
     Ok(())
 }

@@ -108,8 +108,8 @@ pub struct NewSession {
 pub trait Sessions: Send {
     /// Begins one.
     async fn insert(&mut self, session: &NewSession) -> Result<(), StoreError>;
-    /// Ends the one with this token, if it is `user`'s; tells whether it was there.
-    async fn delete_by_token(&mut self, user: UserId, token: &TokenHash) -> Result<bool, StoreError>;
+    /// Ends the one with this token, whoever's it is: to know the token is to hold the session. Tells whether it was there.
+    async fn delete_by_token(&mut self, token: &TokenHash) -> Result<bool, StoreError>;
     /// Notes that it was used and lets it last longer; never beyond its absolute end.
     async fn touch(
         &mut self,

@@ -39,6 +39,10 @@ impl NewAccount {
     }
 }
 
+/// Answers to sign-ups are held back until this long after they began. A sign-up that makes something writes more than one
+/// that does not: without the floor, the time would tell who has an account.
+pub const ANSWER_FLOOR: std::time::Duration = std::time::Duration::from_millis(150);
+
 /// A sign-up whose password is hashed and whose ids are chosen, ready for its transaction.
 #[derive(Debug)]
 pub struct SignUp {
@@ -51,7 +55,7 @@ pub struct SignUp {
 }
 
 impl SignUp {
-    /// Hashes the password, outside any transaction. The work is the same whether the address has an account or not.
+    /// Hashes the password, outside any transaction, whether the address has an account or not.
     pub async fn prepare(ctx: Ctx, account: NewAccount, passwords: &Passwords) -> Result<Self, Error> {
         let password = passwords.hash(account.password).await?;
         let (user, workspace) = (UserId::generate(ctx.now), WorkspaceId::generate(ctx.now));

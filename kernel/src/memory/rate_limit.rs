@@ -34,6 +34,14 @@ impl MemoryRateLimiter {
     }
 }
 
+impl MemoryRateLimiter {
+    fn sweep(&self) {
+        for counter in self.counters.read().unwrap_or_else(PoisonError::into_inner).values() {
+            counter.retain_recent();
+        }
+    }
+}
+
 fn gcra(quota: Quota) -> governor::Quota {
     let calls = NonZeroU32::new(quota.calls).unwrap_or(NonZeroU32::MIN);
     let period = (quota.per / calls.get()).max(Duration::from_nanos(1));
@@ -46,7 +54,7 @@ impl RateLimiter for MemoryRateLimiter {
     async fn check(&self, bucket: Bucket, key: &str, quota: Quota) -> Result<(), Duration> {
         let counter = self.counter(bucket, quota);
         if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            counter.retain_recent();
+            self.sweep();
         }
         let clock = DefaultClock::default();
         counter.check_key(&key.to_owned()).map_err(|not_until| not_until.wait_time_from(clock.now()))

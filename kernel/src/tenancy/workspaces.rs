@@ -203,7 +203,7 @@ pub trait Workspaces: Send {
     async fn insert(&mut self, workspace: &NewWorkspace<'_>) -> Result<(), StoreError>;
     /// One workspace that this scope may see.
     async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
-    /// The workspaces `user` belongs to, oldest membership first.
+    /// The workspaces `user` belongs to, oldest workspace first.
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError>;
     /// Changes name and slug; `None` keeps what is there.
     async fn rename(
@@ -246,22 +246,46 @@ pub(crate) struct Naming {
     pub(crate) exact: bool,
 }
 
-/// Founds a workspace for somebody who is signed in. `workspace` is the id the transaction's scope was made for.
+/// A workspace that somebody who is signed in is about to found. Its id is new: the scope made of it reaches no existing
+/// workspace.
+#[derive(Debug)]
+pub struct Founding {
+    session: Session,
+    workspace: WorkspaceId,
+}
+
+impl Founding {
+    /// By the person who is signed in.
+    pub fn by(session: &Session) -> Self {
+        Self { session: session.clone(), workspace: WorkspaceId::generate(session.ctx().now) }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The workspace's id to be.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+}
+
+/// Founds the workspace; the person becomes its owner.
 ///
 /// # Errors
 /// `slug_taken` when `slug` was asked for and belongs to another workspace.
 pub async fn create(
     kernel: &Kernel,
-    session: &Session,
+    founding: &Founding,
     tx: &mut dyn Tx,
-    workspace: WorkspaceId,
     name: WorkspaceName,
     slug: Option<Slug>,
 ) -> Result<Workspace, Error> {
+    let session = &founding.session;
     let founder = Founder { ctx: session.ctx(), user: session.user(), actor: Actor::User(session.user()) };
     let exact = slug.is_some();
     let slug = slug.unwrap_or_else(|| Slug::derive(name.as_str()));
-    found(kernel, &founder, tx, workspace, Naming { name, slug, exact }).await
+    found(kernel, &founder, tx, founding.workspace, Naming { name, slug, exact }).await
 }
 
 /// The one way in which a workspace comes to be: slug, row, owner, usage counters, audit entry and event together.
@@ -306,7 +330,11 @@ fn taken(slug: &Slug) -> Error {
 /// The workspace of the proof.
 pub async fn get(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<Workspace, Error> {
     let found = can.enter(tx)?.workspaces().find(can.workspace()).await?;
-    found.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into())
+    found.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into()
 }
 
 /// The workspaces the person belongs to.
@@ -314,20 +342,23 @@ pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> 
     Ok(tx.workspaces().of_user(session.user(), page).await?)
 }
 
-/// Changes name and slug. The old slug keeps leading to the workspace.
+/// Changes name and slug; neither given changes nothing. The old slug keeps leading to the workspace.
 ///
 /// # Errors
 /// `slug_taken` when the new slug belongs to another workspace.
 pub async fn rename(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx, rename: Rename) -> Result<Workspace, Error> {
     let (id, at) = (can.workspace(), can.now());
     let tx = can.enter(tx)?;
+    if rename.name.is_none() && rename.slug.is_none() {
+        return tx.workspaces().find(id).await?.ok_or_else(missing);
+    }
     if let Some(slug) = &rename.slug
         && !tx.workspaces().claim_slug(id, slug, at).await?
     {
         return Err(taken(slug));
     }
     let renamed = tx.workspaces().rename(id, &rename, at).await?;
-    let renamed = renamed.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "there is no such workspace"))?;
+    let renamed = renamed.ok_or_else(missing)?;
     let body = serde_json::json!({ "id": id, "slug": renamed.slug, "name": renamed.name });
     audit::record_with(can, tx, action::WORKSPACE_UPDATE, "workspace", id, body.clone())?;
     events::publish_raw(can, tx, events::subject::WORKSPACE_UPDATED, body)?;

@@ -23,12 +23,16 @@ fn fact(at: i64, status: &str, price: &str, deleted: bool) -> SubscriptionFact {
         cancel_at: None,
         ended_at: deleted.then(|| day(at)),
         as_of: day(at),
-        deleted,
+        change: match (status, deleted) {
+            (_, true) => Change::Ended,
+            ("incomplete", false) => Change::Began,
+            (_, false) => Change::Changed,
+        },
     }
 }
 
 fn apply(state: Option<Subscription>, fact: SubscriptionFact) -> Option<Subscription> {
-    match reduce(state.as_ref(), fact, workspace(), "stripe", &catalog()).unwrap() {
+    match reduce(state.as_ref(), fact, workspace(), "stripe", &catalog(), day(0)).unwrap() {
         Reduced::Changed(next) => Some(*next),
         Reduced::Unchanged => state,
     }
@@ -62,6 +66,14 @@ fn updated_before_created_is_not_overwritten() {
 }
 
 #[test]
+fn within_a_second_the_beginning_loses() {
+    let active = apply(None, fact(1, "active", "price_pro", false));
+    assert_eq!(apply(active.clone(), fact(1, "incomplete", "price_pro", false)), active);
+    let changed = apply(active, fact(1, "past_due", "price_pro", false)).unwrap();
+    assert_eq!(changed.status, Status::PastDue);
+}
+
+#[test]
 fn an_end_is_final_and_wins_its_second() {
     let ended = apply(None, fact(2, "canceled", "price_pro", true));
     for late in [1, 2, 3] {
@@ -79,8 +91,17 @@ fn an_unknown_status_keeps_the_last_state() {
 
 #[test]
 fn a_price_of_no_plan_is_an_error_never_a_guess() {
-    let problem = reduce(None, fact(1, "active", "price_other", false), workspace(), "stripe", &catalog()).unwrap_err();
+    let problem =
+        reduce(None, fact(1, "active", "price_other", false), workspace(), "stripe", &catalog(), day(0)).unwrap_err();
     assert!(problem.contains("price_other"), "{problem}");
+}
+
+#[test]
+fn an_end_gets_through_without_its_price() {
+    let active = apply(None, fact(1, "active", "price_pro", false));
+    let ended = apply(active, fact(2, "canceled", "price_removed", true)).unwrap();
+    assert_eq!((ended.plan.as_str(), ended.ended_at), ("pro", Some(day(2))));
+    assert_eq!(apply(None, fact(2, "canceled", "price_removed", true)), None);
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! A scope comes from a proof; bare ids make none.
+
+use saas_kernel::store::Reach;
+use saas_kernel::{Scope, id::WorkspaceId};
+
+fn reaches_for_another(workspace: WorkspaceId) -> Scope {
+    Scope::of(workspace);
+    Scope { reach: Reach::Tenant(workspace) }
+}
+
+fn main() {}
