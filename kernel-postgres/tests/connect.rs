@@ -93,6 +93,30 @@ async fn two_migrators_at_once_one_works_one_waits() -> Result {
     Ok(())
 }
 
+/// As the README sets production up: the one who migrates is an ordinary login that may act as the owner.
+#[tokio::test]
+async fn an_ordinary_member_of_the_owner_migrates() -> Result {
+    let db = db().await;
+    let mut admin = db.admin().await?;
+    sqlx::raw_sql("DROP SCHEMA kernel CASCADE; CREATE ROLE plain_migrator LOGIN IN ROLE kernel_owner")
+        .execute(&mut admin)
+        .await?;
+    let grant = "DO $$ BEGIN EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO kernel_owner', current_database()); END $$";
+    sqlx::raw_sql(grant).execute(&mut admin).await?;
+    let url = db.app_url().replace("kernel_app", "plain_migrator");
+    assert!(Migrations::kernel().run(&url).await? > 0);
+    db.store().await?;
+    let refused = Migrations::kernel().run(&db.app_url()).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot act as kernel_owner") && refused.contains("GRANT"), "{refused}");
+    let owner: String =
+        sqlx::query_scalar("SELECT tableowner FROM pg_tables WHERE tablename = 'users' AND schemaname = 'kernel'")
+            .fetch_one(&mut admin)
+            .await?;
+    assert_eq!(owner, "kernel_owner");
+    sqlx::raw_sql("DROP ROLE plain_migrator").execute(&mut admin).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn rows_in_a_default_partition_stop_nothing() -> Result {
     let db = db().await;
