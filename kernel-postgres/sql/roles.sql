@@ -1,4 +1,5 @@
--- The cluster's four roles. Run once per cluster by somebody who may create roles; repeating it changes nothing.
+-- The cluster's four roles, and the owner's right to work in this database. Run in each database by somebody who may create
+-- roles; repeating it changes nothing.
 DO $$ BEGIN
     -- owns the schema; nobody logs in as it, `migrate` takes it on
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kernel_owner') THEN CREATE ROLE kernel_owner NOLOGIN; END IF;
@@ -12,6 +13,9 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; -- another set-up
 END $$;
 -- so that the owner can hand the look-up functions over
 GRANT kernel_lookup TO kernel_owner;
+DO $$ BEGIN
+    EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO kernel_owner', current_database());
+END $$;
 -- Set on the role, not in the connection string: they hold behind a transaction pooler too.
 ALTER ROLE kernel_app SET statement_timeout = '5s';
 ALTER ROLE kernel_app SET lock_timeout = '2s';

@@ -1,7 +1,7 @@
 //! The SaaS kernel's system of record: Postgres, with row-level security behind every tenant table.
 //!
 //! Two logins are two types: [`PgStore`] is what requests use and sees one workspace at a time; [`PgSystem`] is for workers,
-//! the webhook receiver and staff. [`migrate`] runs with the owner's URL, apart from both.
+//! the webhook receiver and staff. [`Migrations`] run with the owner's URL, apart from both.
 //!
 //! The same file name means the same thing here and in `saas-kernel`: `tenancy/workspaces.rs` implements the repository
 //! that `saas_kernel::tenancy::workspaces` declares.

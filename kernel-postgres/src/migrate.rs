@@ -27,7 +27,7 @@ pub enum MigrateError {
     Connect(#[source] sqlx::Error),
     /// The login is not a member of `kernel_owner`.
     #[error(
-        "this login cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql as an administrator, then GRANT kernel_owner TO this login and GRANT CREATE ON DATABASE to kernel_owner"
+        "this login cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql in this database as an administrator, then GRANT kernel_owner TO this login"
     )]
     Owner(#[source] sqlx::Error),
     /// A migration failed or was changed after it was applied.
@@ -180,7 +180,5 @@ impl Role {
 pub async fn create_roles(administrator_url: &str) -> Result<(), sqlx::Error> {
     let mut connection = PgConnectOptions::from_str(administrator_url)?.connect().await?;
     sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut connection).await?;
-    let grant = "DO $$ BEGIN EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO kernel_owner', current_database()); END $$";
-    sqlx::raw_sql(grant).execute(&mut connection).await?;
     connection.close().await
 }

@@ -80,8 +80,7 @@ async fn two_migrators_at_once_one_works_one_waits() -> Result {
     let mut admin = db.admin().await?;
     sqlx::raw_sql("DROP SCHEMA kernel CASCADE").execute(&mut admin).await?;
     // A copied database does not bring its template's grants along.
-    let grant = "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO kernel_owner', current_database()); END $$";
-    sqlx::raw_sql(grant).execute(&mut admin).await?;
+    sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut admin).await?;
     let (migrations, url) = (Migrations::kernel(), db.admin_url());
     let pending = migrations.pending(&url).await?;
     assert_eq!(pending[0], "0001 access");
@@ -98,11 +97,9 @@ async fn two_migrators_at_once_one_works_one_waits() -> Result {
 async fn an_ordinary_member_of_the_owner_migrates() -> Result {
     let db = db().await;
     let mut admin = db.admin().await?;
-    sqlx::raw_sql("DROP SCHEMA kernel CASCADE; CREATE ROLE plain_migrator LOGIN IN ROLE kernel_owner")
-        .execute(&mut admin)
-        .await?;
-    let grant = "DO $$ BEGIN EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO kernel_owner', current_database()); END $$";
-    sqlx::raw_sql(grant).execute(&mut admin).await?;
+    sqlx::raw_sql("DROP SCHEMA kernel CASCADE").execute(&mut admin).await?;
+    sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut admin).await?;
+    sqlx::raw_sql("CREATE ROLE plain_migrator LOGIN IN ROLE kernel_owner").execute(&mut admin).await?;
     let url = db.app_url().replace("kernel_app", "plain_migrator");
     assert!(Migrations::kernel().run(&url).await? > 0);
     db.store().await?;
