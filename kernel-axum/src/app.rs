@@ -8,6 +8,7 @@ use axum::{Router, middleware};
 use saas_kernel::billing::processor::Processor;
 use saas_kernel::error::codes;
 use saas_kernel::{Kernel, Refusal};
+use tower::util::option_layer;
 use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,6 +31,12 @@ struct Shared {
 /// The largest body a handler reads, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimit(pub(crate) usize);
+
+impl BodyLimit {
+    pub(crate) fn allows(self, bytes: u64) -> bool {
+        usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.0)
+    }
+}
 
 impl Default for BodyLimit {
     fn default() -> Self {
@@ -106,7 +113,7 @@ impl App {
         routes
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn_with_state(api.clone(), gate))
-            .layer(cors(api.http()))
+            .layer(option_layer(cors(api.http())))
             .merge(inbound)
             .merge(openapi::router(document))
             .fallback(not_found)
@@ -123,9 +130,14 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     Refusal::new(&codes::METHOD_NOT_ALLOWED, format!("{} cannot be called with {method}", uri.path())).into()
 }
 
-fn cors(settings: &HttpSettings) -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(settings.cors_origins())
+/// For pages of other origins, where there are any.
+fn cors(settings: &HttpSettings) -> Option<CorsLayer> {
+    let origins = settings.cors_origins();
+    if origins.is_empty() {
+        return None;
+    }
+    let cors = CorsLayer::new()
+        .allow_origin(origins)
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
@@ -137,7 +149,8 @@ fn cors(settings: &HttpSettings) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             RETRY_AFTER,
             HeaderName::from_static("idempotent-replayed"),
-        ])
+        ]);
+    Some(cors)
 }
 
 impl std::fmt::Debug for App {

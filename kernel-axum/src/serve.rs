@@ -42,6 +42,7 @@ pub enum ServeError {
 /// See [`ServeError`].
 pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
     let bind = |source| ServeError::Bind { address: address.to_owned(), source };
+    let signal = signal();
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     started(listener.local_addr().map_err(bind)?);
     let (stop, stopped) = watch::channel(());
@@ -54,7 +55,7 @@ pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) ->
         })
     });
     let patience = app.api().http().request_timeout + Duration::from_secs(5);
-    let connections = accept(listener, app.into_router()).await;
+    let connections = accept(listener, app.into_router(), signal).await;
     drop(stop);
     if tokio::time::timeout(patience, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients did not finish in time and were left");
@@ -67,9 +68,9 @@ pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) ->
 }
 
 /// Takes connections until the signal.
-async fn accept(listener: TcpListener, router: Router) -> GracefulShutdown {
+async fn accept(listener: TcpListener, router: Router, signal: impl Future<Output = ()>) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
-    let mut signal = std::pin::pin!(signal());
+    let mut signal = std::pin::pin!(signal);
     loop {
         let accepted = tokio::select! {
             () = &mut signal => return connections,
@@ -105,19 +106,23 @@ fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: 
     });
 }
 
-/// Resolves on Ctrl-C and, on Unix, on SIGTERM.
-async fn signal() {
-    let interrupt = async { drop(tokio::signal::ctrl_c().await) };
-    #[cfg(unix)]
-    {
-        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-            return interrupt.await;
-        };
-        tokio::select! {
-            () = interrupt => {}
-            _ = terminate.recv() => {}
-        }
+/// Resolves on Ctrl-C and, on Unix, on SIGTERM. It listens for them from this call on and not from its first poll, so that
+/// a server that has said it is running can also be ended in order.
+#[cfg(unix)]
+fn signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let mut signals: Vec<_> = signals.into_iter().flatten().collect();
+        std::future::poll_fn(|cx| {
+            let came = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
     }
-    #[cfg(not(unix))]
-    interrupt.await;
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
 }

@@ -26,7 +26,7 @@ DECLARE
     credit bigint := coalesce(nullif(current_setting('kernel_credit.' || TG_ARGV[0], true), '')::bigint, 0);
 BEGIN
     IF credit > 0 THEN
-        PERFORM set_config('kernel_credit.' || TG_ARGV[0], (credit - 1)::text, true);
+        credit := set_config('kernel_credit.' || TG_ARGV[0], (credit - 1)::text, true); -- as an assignment: no query
         RETURN NULL;
     END IF;
     UPDATE kernel.usage SET used = used + 1

@@ -5,9 +5,8 @@ use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
 use saas_kernel::guard::idempotency::StoredAnswer;
 use saas_kernel::records::Records;
-use serde::Serialize;
-use serde_json::Value;
-use sqlx::types::Json;
+use serde_json::{Map, Value};
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -30,7 +29,7 @@ impl Buffer {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct AuditRow {
     workspace_id: Uuid,
     id: Uuid,
@@ -46,7 +45,7 @@ struct AuditRow {
     request_id: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct EventRow {
     workspace_id: Uuid,
     id: Uuid,
@@ -65,7 +64,7 @@ impl Records for Buffer {
             action: entry.action,
             target_type: entry.target_type,
             target_id: entry.target_id,
-            meta: entry.meta,
+            meta: if entry.meta.is_null() { Value::Object(Map::new()) } else { entry.meta },
             ip: entry.ip.map(|ip| ip.to_string()),
             user_agent: entry.user_agent.map(|text| text.to_string()),
             request_id: entry.request_id.to_string(),
@@ -86,35 +85,82 @@ impl Records for Buffer {
     }
 }
 
-/// Places that were reserved and for which no row came (an upsert that found one, say) are given back.
-/// `coalesce`: a JSON null in a record becomes an SQL NULL.
-const FLUSH: &str = "
-WITH audit AS (
-    INSERT INTO kernel.audit_log (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip,
-                                  user_agent, request_id)
-    SELECT workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, coalesce(meta, '{}'), ip,
-           user_agent, request_id
-    FROM jsonb_to_recordset($1) AS r(workspace_id uuid, id uuid, actor_type text, actor_id uuid, actor_label text,
-        action text, target_type text, target_id text, meta jsonb, ip text, user_agent text, request_id text)
-), unused AS (
-    UPDATE kernel.usage u SET used = u.used - credit.left
-    FROM (SELECT r.workspace_id, r.key, nullif(current_setting('kernel_credit.' || r.key, true), '')::bigint AS left
-          FROM unnest($3::uuid[], $4::text[]) AS r(workspace_id, key)) AS credit
-    WHERE credit.left > 0 AND u.workspace_id = credit.workspace_id AND u.key = credit.key
-)
-INSERT INTO kernel.outbox (workspace_id, id, subject, body)
-SELECT workspace_id, id, subject, coalesce(body, 'null') FROM jsonb_to_recordset($2) AS r(workspace_id uuid, id uuid, subject text, body jsonb)";
+const AUDIT: &str = "INSERT INTO kernel.audit_log
+    (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip, user_agent, request_id) ";
+const OUTBOX: &str = "INSERT INTO kernel.outbox (workspace_id, id, subject, body) ";
+/// What is left of a reservation when everything is written: places for which no row came (an upsert that found one, say).
+const LEFT: &str = "nullif(current_setting('kernel_credit.' || ";
+const GIVE_BACK: &str = "UPDATE kernel.usage SET used = used - $3 WHERE workspace_id = $1 AND key = $2";
+
+impl Buffer {
+    fn is_empty(&self) -> bool {
+        self.audit.is_empty() && self.events.is_empty()
+    }
+
+    /// Takes out what fits into one statement: Postgres binds at most 65 535 values.
+    fn take_part(&mut self) -> Self {
+        let part = |len: usize| ..len.min(1000);
+        Self {
+            audit: self.audit.drain(part(self.audit.len())).collect(),
+            events: self.events.drain(part(self.events.len())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// One statement for all: the parts are joined as CTEs. Plain values, and not arrays or JSON that Postgres would have
+    /// to take apart, as nearly every transaction has one or two records; so there are few shapes, and each is prepared.
+    fn into_statement(self, reserved: &[(Uuid, String)]) -> QueryBuilder<Postgres> {
+        let mut sql = QueryBuilder::new("WITH nothing AS (SELECT)");
+        if !self.audit.is_empty() {
+            sql.push(", audit AS (").push(AUDIT).push_values(self.audit, |mut row, audit| {
+                row.push_bind(audit.workspace_id)
+                    .push_bind(audit.id)
+                    .push_bind(audit.actor_type)
+                    .push_bind(audit.actor_id)
+                    .push_bind(audit.actor_label)
+                    .push_bind(audit.action)
+                    .push_bind(audit.target_type)
+                    .push_bind(audit.target_id)
+                    .push_bind(audit.meta)
+                    .push_bind(audit.ip)
+                    .push_bind(audit.user_agent)
+                    .push_bind(audit.request_id);
+            });
+            sql.push(")");
+        }
+        if !self.events.is_empty() {
+            sql.push(", events AS (").push(OUTBOX).push_values(self.events, |mut row, event| {
+                row.push_bind(event.workspace_id).push_bind(event.id).push_bind(event.subject).push_bind(event.body);
+            });
+            sql.push(")");
+        }
+        sql.push(" SELECT ARRAY[");
+        let mut left = sql.separated(", ");
+        for (_, key) in reserved {
+            left.push(LEFT).push_bind_unseparated(key).push_unseparated(", true), '')::bigint");
+        }
+        sql.push("]::bigint[]");
+        sql
+    }
+}
 
 impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
-        let buffer = std::mem::take(&mut self.buffer);
-        if !(buffer.audit.is_empty() && buffer.events.is_empty() && buffer.reserved.is_empty()) {
-            let (workspaces, keys): (Vec<Uuid>, Vec<String>) = buffer.reserved.iter().cloned().unzip();
-            let flush =
-                sqlx::query(FLUSH).bind(Json(&buffer.audit)).bind(Json(&buffer.events)).bind(workspaces).bind(keys);
-            flush.execute(self.conn()).await.store()?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let (answer, reserved) = (buffer.answer.take(), std::mem::take(&mut buffer.reserved));
+        let mut left: Vec<Option<i64>> = Vec::new();
+        while !buffer.is_empty() || left.len() < reserved.len() {
+            let part = buffer.take_part();
+            let usual = part.audit.len() + part.events.len() <= 8; // others are not worth a place among the prepared
+            let mut statement = part.into_statement(&reserved);
+            left = statement.build_query_scalar().persistent(usual).fetch_one(self.conn()).await.store()?;
         }
-        match &buffer.answer {
+        for ((workspace, key), left) in reserved.iter().zip(left) {
+            if let Some(left @ 1..) = left {
+                sqlx::query(GIVE_BACK).bind(workspace).bind(key).bind(left).execute(self.conn()).await.store()?;
+            }
+        }
+        match &answer {
             Some(answer) => self.keep_answer(answer).await,
             None => Ok(()),
         }

@@ -69,9 +69,13 @@ impl Arrival {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn overdue(&self, limit: Duration) -> Refusal {
         let limit = limit.as_secs();
-        if self.0.load(Ordering::Relaxed) {
+        if self.is_complete() {
             let text = format!("the answer was not ready after {limit} s; try again in a second");
             Refusal::new(&codes::TIMEOUT, text).retry_after(Duration::from_secs(1))
         } else {

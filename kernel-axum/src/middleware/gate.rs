@@ -16,6 +16,7 @@ use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::{Ctx, Refusal};
 
+use super::edge::Arrival;
 use super::{client_ip, csrf};
 use crate::app::{Api, BodyLimit};
 use crate::cookie;
@@ -29,8 +30,13 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     if let Some(ip) = ctx.ip {
         api.kernel().rate_limit(Bucket::ApiIp, || client_ip::bucket(ip)).await?;
     }
+    let body = arrived(&mut parts, body, api.body_limit()).await?;
     // A connection must not wait for a slow client's body.
-    let keep = if body.is_end_stream() { Keep::ForTransaction } else { Keep::No };
+    let keep = if parts.extensions.get::<Arrival>().is_some_and(Arrival::is_complete) {
+        Keep::ForTransaction
+    } else {
+        Keep::No
+    };
     let mut caller = authenticate(&api, ctx, &mut parts, keep).await?;
     if let Some(grant) = caller.as_ref().and_then(|caller| caller.grant.as_ref()) {
         api.kernel().rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string()).await?;
@@ -45,6 +51,18 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
         }
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Ordinary JSON is read before anything is asked of the database, so that one connection can then serve the whole call. What
+/// is large, or streams, is left to its handler.
+async fn arrived(parts: &mut Parts, body: Body, limit: BodyLimit) -> Result<Body, ApiError> {
+    if body.is_end_stream()
+        || !json::is_json(&parts.headers)
+        || body.size_hint().exact().is_none_or(|n| !limit.allows(n))
+    {
+        return Ok(body);
+    }
+    Ok(Body::from(json::read(parts, body, limit).await?))
 }
 
 /// Who calls, and as what in the workspace of the address.
