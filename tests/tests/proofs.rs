@@ -45,6 +45,24 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     Ok(())
 }
 
+/// More than one statement can bind, and a workspace's order stays that of the calls.
+#[tokio::test]
+async fn thousands_of_records_commit_together() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let grant = authenticate(&app, &ada, "ada@example.com").await?.grant.ok_or("a grant")?;
+    let can = grant.allow::<UpdateWorkspace>()?;
+    let mut tx = app.store.begin_tenant(&grant).await?;
+    for n in 0..7_000 {
+        audit::record(&can, &mut tx, "test.noted", "number", n)?;
+    }
+    tx.commit().await?;
+    let sql = "SELECT count(*) FROM (SELECT target_id::int - lag(target_id::int) OVER (ORDER BY at, id) AS step
+               FROM kernel.audit_log WHERE action = 'test.noted') AS steps WHERE step = 1";
+    assert_eq!(app.count(sql).await?, 6_999);
+    Ok(())
+}
+
 /// The matrix of the reference app, as committed. Who changes a role changes this file in the same commit.
 #[test]
 fn the_role_matrix_is_the_committed_one() -> TestResult {
