@@ -5,9 +5,11 @@ use axum::response::{IntoResponse, Response};
 use saas_kernel::guard::idempotency::{Answer, StoredAnswer};
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::page::Page;
-use saas_kernel::{BoxError, Grant};
+use saas_kernel::{BoxError, Grant, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::error::ApiError;
 
 /// 200 with a body.
 #[derive(Debug)]
@@ -90,4 +92,14 @@ impl Answer for NoContent {
     fn stored(&self) -> Result<StoredAnswer, BoxError> {
         Ok(StoredAnswer { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
     }
+}
+
+/// Commits and keeps the answer, if the request had an idempotency key.
+pub(crate) async fn commit_with<A: Answer>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
+    if tx.scope().idempotency().is_some() {
+        let stored = answer.stored().map_err(ApiError::Broken)?;
+        tx.records().answer(stored);
+    }
+    tx.commit().await?;
+    Ok(answer)
 }

@@ -7,6 +7,7 @@ use axum::http::{Method, Uri};
 use axum::{Router, middleware};
 use saas_kernel::billing::processor::Processor;
 use saas_kernel::error::codes;
+use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::{Kernel, Refusal};
 use tower::util::option_layer;
 use tower_http::cors::CorsLayer;
@@ -15,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::error::ApiError;
 use crate::middleware::{edge::edge, gate::gate};
 use crate::settings::HttpSettings;
-use crate::{audit, billing, health, identity, openapi, tenancy};
+use crate::{audit, billing, dev, health, identity, openapi, tenancy};
 
 /// What the kernel's own handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -69,18 +70,26 @@ impl Api {
 pub struct App {
     api: Api,
     workspace_routes: OpenApiRouter,
+    dev: Router,
 }
 
 /// Begins with the kernel's own API.
 pub fn app(kernel: &Kernel, http: HttpSettings) -> App {
     let api = Api(Arc::new(Shared { kernel: kernel.clone(), http, processor: kernel.billing_processor() }));
-    App { api, workspace_routes: OpenApiRouter::new() }
+    App { api, workspace_routes: OpenApiRouter::new(), dev: Router::new() }
 }
 
 impl App {
     /// Adds the product's routes below `/api/v1/workspaces/{ws}`, behind the whole chain.
     pub fn workspace_routes(mut self, routes: OpenApiRouter) -> Self {
         self.workspace_routes = self.workspace_routes.merge(routes);
+        self
+    }
+
+    /// Shows at `/dev/mail` what `mailer` was given. For development only: anybody who can reach the app reads everybody's
+    /// mail.
+    pub fn dev_mail(mut self, mailer: MemoryMailer) -> Self {
+        self.dev = dev::routes(mailer);
         self
     }
 
@@ -94,6 +103,8 @@ impl App {
         let api = self.api;
         let in_workspace = OpenApiRouter::new()
             .merge(tenancy::workspaces::in_workspace())
+            .merge(tenancy::members::in_workspace())
+            .merge(tenancy::invites::in_workspace())
             .merge(billing::entitlements::routes())
             .merge(audit::routes())
             .with_state(api.clone())
@@ -101,6 +112,7 @@ impl App {
         let v1 = OpenApiRouter::new()
             .merge(identity::routes())
             .merge(tenancy::workspaces::routes())
+            .merge(tenancy::invites::routes())
             .with_state(api.clone())
             .nest("/workspaces/{ws}", in_workspace);
         let (routes, mut document) = OpenApiRouter::new().nest("/api/v1", v1).split_for_parts();
@@ -115,6 +127,7 @@ impl App {
             .layer(middleware::from_fn_with_state(api.clone(), gate))
             .layer(option_layer(cors(api.http())))
             .merge(inbound)
+            .merge(self.dev)
             .merge(openapi::router(document))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)

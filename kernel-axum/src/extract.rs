@@ -31,12 +31,31 @@ impl<P> Deref for Allow<P> {
 impl<P: Permission, S: Send + Sync> FromRequestParts<S> for Allow<P> {
     type Rejection = ApiError;
 
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(Belongs::from_request_parts(parts, state).await?.allow::<P>()?))
+    }
+}
+
+/// The caller is signed in and belongs to the workspace of the address, as whatever. Derefs to [`Grant`].
+#[derive(Debug)]
+pub struct Belongs(Arc<Grant>);
+
+impl Deref for Belongs {
+    type Target = Arc<Grant>;
+    fn deref(&self) -> &Arc<Grant> {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Belongs {
+    type Rejection = ApiError;
+
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(grant) = parts.extensions.get::<Arc<Grant>>() else {
             session(parts)?;
             return Err(Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into());
         };
-        Ok(Self(grant.allow::<P>()?))
+        Ok(Self(grant.clone()))
     }
 }
 

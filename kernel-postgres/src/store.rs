@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use saas_kernel::identity::lookups::Lookups;
-use saas_kernel::store::Reach;
+use saas_kernel::store::{Checkout, Reach};
 use saas_kernel::{Grant, Scope, Store, StoreError, Tx};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
@@ -51,23 +51,27 @@ impl PgStore {
         self.open(Scope::of(grant)).await
     }
 
+    /// The connection that waits in `checkout`, if it is of this pool, or another one.
+    async fn checkout(&self, checkout: &Checkout) -> Result<PoolConnection<Postgres>, StoreError> {
+        match checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.0)) {
+            Some(parked) => Ok(parked.connection),
+            None => self.0.acquire().await.store(),
+        }
+    }
+
     async fn open(&self, scope: Scope) -> Result<PgTx, StoreError> {
         // Only typed UUIDs are put into the text.
         let sql = match scope.reach() {
             Reach::Tenant(workspace) => format!("BEGIN; SET LOCAL app.workspace_id = '{}'", workspace.uuid()),
             Reach::User(user) => format!("BEGIN; SET LOCAL app.self_id = '{}'", user.uuid()),
-            Reach::Founding(user, workspace) => format!(
+            Reach::Founding(user, workspace) | Reach::Joining(user, workspace) => format!(
                 "BEGIN; SET LOCAL app.workspace_id = '{}'; SET LOCAL app.self_id = '{}'",
                 workspace.uuid(),
                 user.uuid()
             ),
             Reach::System(_) => return Err(StoreError::Scope),
         };
-        let parked = scope.checkout().take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.0));
-        let connection = match parked {
-            Some(parked) => parked.connection,
-            None => self.0.acquire().await.store()?,
-        };
+        let connection = self.checkout(scope.checkout()).await?;
         let mut tx = PgTx::new(begin(connection, sql).await?, scope);
         tx.claim_idempotency_key().await?;
         Ok(tx)
@@ -80,8 +84,8 @@ impl Store for PgStore {
         Ok(Box::new(self.open(scope).await?))
     }
 
-    async fn lookups(&self) -> Result<Box<dyn Lookups>, StoreError> {
-        let connection = self.0.acquire().await.store()?;
+    async fn lookups(&self, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
+        let connection = self.checkout(checkout).await?;
         Ok(Box::new(PgLookups(Parked { pool: self.0.clone(), connection })))
     }
 

@@ -1,4 +1,5 @@
-//! Workspaces and their members.
+//! Workspaces, their members and who is invited.
 
+mod invites;
 mod members;
 mod workspaces;

@@ -12,6 +12,7 @@ use saas_kernel::identity::sessions::Sessions;
 use saas_kernel::identity::users::Users;
 use saas_kernel::records::Records;
 use saas_kernel::store::sealed::Sealed;
+use saas_kernel::tenancy::invites::Invites;
 use saas_kernel::tenancy::members::Members;
 use saas_kernel::tenancy::workspaces::Workspaces;
 use saas_kernel::{Scope, StoreError, Tx};
@@ -88,6 +89,9 @@ impl Tx for PgTx {
         self
     }
     fn workspaces(&mut self) -> &mut dyn Workspaces {
+        self
+    }
+    fn invites(&mut self) -> &mut dyn Invites {
         self
     }
     fn members(&mut self) -> &mut dyn Members {

@@ -23,6 +23,18 @@ pub mod action {
     pub const WORKSPACE_CREATE: &str = "workspace.create";
     /// A workspace's name, slug or settings changed.
     pub const WORKSPACE_UPDATE: &str = "workspace.update";
+    /// Somebody was invited.
+    pub const MEMBER_INVITE: &str = "member.invite";
+    /// An invite was revoked.
+    pub const MEMBER_INVITE_REVOKE: &str = "member.invite_revoke";
+    /// An invite was accepted.
+    pub const MEMBER_JOIN: &str = "member.join";
+    /// A member got another role.
+    pub const MEMBER_ROLE_CHANGE: &str = "member.role_change";
+    /// A member was removed.
+    pub const MEMBER_REMOVE: &str = "member.remove";
+    /// A member left.
+    pub const MEMBER_LEAVE: &str = "member.leave";
     /// A subscription began.
     pub const SUBSCRIPTION_CREATED: &str = "billing.subscription_created";
     /// A subscription changed.

@@ -93,6 +93,13 @@ pub mod codes {
         METHOD_NOT_ALLOWED = "method_not_allowed", Method, "Use a method listed in the `Allow` header.";
         REQUEST_TIMEOUT = "request_timeout", Slow, "Send the whole request without pauses.";
         SLUG_TAKEN = "slug_taken", Conflict, "Choose another slug.";
+        ROLE_ABOVE_YOURS = "role_above_yours", Forbidden, "Ask somebody whose role is at least the one in question.";
+        LAST_OWNER = "last_owner", Conflict, "Make another member an owner first.";
+        ALREADY_MEMBER = "already_member", Conflict, "Change the member's role instead.";
+        TOO_MANY_INVITES = "too_many_invites", Conflict, "Revoke open invites, or wait until they are accepted.";
+        INVITE_UNUSABLE = "invite_unusable", Conflict, "Ask for a new invite.";
+        INVITE_FOR_ANOTHER = "invite_for_another", Forbidden, "Sign in with the address that the invite was sent to.";
+        MAIL_UNAVAILABLE = "mail_unavailable", Unavailable, "Repeat the request; what it made is kept.";
         CONFLICT = "conflict", Conflict, "Read the resource again and decide anew.";
         IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight", Conflict, "The first request with this key still runs; repeat this one in a moment.";
         IDEMPOTENCY_DONE = "idempotency_done", Conflict, "The first request with this key succeeded, its answer was not kept; read the resource instead.";

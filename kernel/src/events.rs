@@ -29,6 +29,12 @@ pub mod subject {
     pub const WORKSPACE_CREATED: &str = "workspace.created";
     /// A workspace's name or slug changed.
     pub const WORKSPACE_UPDATED: &str = "workspace.updated";
+    /// Somebody joined.
+    pub const MEMBER_JOINED: &str = "member.joined";
+    /// A member's role changed.
+    pub const MEMBER_UPDATED: &str = "member.updated";
+    /// Somebody left or was removed.
+    pub const MEMBER_REMOVED: &str = "member.removed";
     /// What a workspace pays for changed.
     pub const SUBSCRIPTION_CHANGED: &str = "subscription.changed";
 }

@@ -89,6 +89,8 @@ ids! {
     pub WorkspaceId = "ws";
     /// A signed-in browser.
     pub SessionId = "ses";
+    /// An invite to a workspace.
+    pub InviteId = "inv";
     /// An API key of a workspace.
     pub ApiKeyId = "key";
     /// A row of the audit log.

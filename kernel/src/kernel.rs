@@ -17,6 +17,7 @@ use crate::hooks::{Hooks, NoHooks};
 use crate::identity::password::Passwords;
 use crate::identity::sessions::SessionLife;
 use crate::memory::rate_limit::MemoryRateLimiter;
+use crate::notify::mailer::{Mailer, NoMailer};
 use crate::secret::SigningKey;
 use crate::store::{Store, SystemStore};
 
@@ -34,6 +35,7 @@ struct Inner {
     hooks: Arc<dyn Hooks>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
+    mailer: Arc<dyn Mailer>,
     passwords: Passwords,
     signing_key: SigningKey,
 }
@@ -61,6 +63,7 @@ impl Kernel {
             hooks: Arc::new(NoHooks),
             clock: Arc::new(SystemClock),
             limiter: Arc::new(MemoryRateLimiter::default()),
+            mailer: Arc::new(NoMailer),
             signing_key: None,
             hash_threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -94,6 +97,11 @@ impl Kernel {
     /// The password pool.
     pub fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    /// Hands mail over. Never call it inside a transaction.
+    pub fn mailer(&self) -> &dyn Mailer {
+        &*self.0.mailer
     }
 
     /// Signs what leaves the product and comes back.
@@ -139,6 +147,7 @@ pub struct KernelBuilder {
     hooks: Arc<dyn Hooks>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
+    mailer: Arc<dyn Mailer>,
     signing_key: Option<SigningKey>,
     hash_threads: usize,
 }
@@ -186,6 +195,12 @@ impl KernelBuilder {
         self
     }
 
+    /// Who delivers mail. Without one, what sends mail answers that it cannot.
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Arc::new(mailer);
+        self
+    }
+
     /// The key that signs cursors. Without one a key for this process is made: cursors then end with the process and do
     /// not work in other copies of the app.
     pub fn signing_key(mut self, key: SigningKey) -> Self {
@@ -227,6 +242,7 @@ impl KernelBuilder {
             hooks: self.hooks,
             clock: self.clock,
             limiter: self.limiter,
+            mailer: self.mailer,
             passwords: Passwords::new(self.hash_threads)?,
             signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
         })))

@@ -15,6 +15,7 @@
 //! | [`audit`], [`events`] | what happened, for the record and for others |
 //! | [`guard`] | rate limits and idempotency |
 //! | [`hooks`], [`config`] | where the product plugs in |
+//! | [`notify`] | mail |
 //! | [`memory`] | in-process adapters |
 //!
 //! # A mutation
@@ -44,6 +45,7 @@ pub mod id;
 pub mod identity;
 pub mod kernel;
 pub mod memory;
+pub mod notify;
 pub mod page;
 pub mod records;
 pub mod secret;

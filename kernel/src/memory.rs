@@ -1,3 +1,4 @@
 //! In-process adapters of the ports.
 
+pub mod mailer;
 pub mod rate_limit;

@@ -22,6 +22,7 @@ use crate::identity::sessions::{Session, Sessions};
 use crate::identity::sign_up::SignUp;
 use crate::identity::users::Users;
 use crate::records::Records;
+use crate::tenancy::invites::{Invited, Invites};
 use crate::tenancy::members::Members;
 use crate::tenancy::workspaces::{Founding, Workspaces};
 
@@ -30,8 +31,8 @@ use crate::tenancy::workspaces::{Founding, Workspaces};
 pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees what `scope` may see and nothing else.
     async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError>;
-    /// One connection for the look-ups that come before a scope is known.
-    async fn lookups(&self) -> Result<Box<dyn Lookups>, StoreError>;
+    /// One connection for the look-ups that come before a scope is known: the one that waits in `checkout`, or a new one.
+    async fn lookups(&self, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError>;
     /// Whether the system of record answers and has the schema that this version expects.
     async fn ready(&self) -> Result<(), StoreError>;
 }
@@ -58,6 +59,8 @@ pub trait Tx: Any + Send + sealed::Sealed {
     fn sessions(&mut self) -> &mut dyn Sessions;
     /// Tenants.
     fn workspaces(&mut self) -> &mut dyn Workspaces;
+    /// Who is invited to a workspace.
+    fn invites(&mut self) -> &mut dyn Invites;
     /// Who belongs to a workspace.
     fn members(&mut self) -> &mut dyn Members;
     /// What a workspace has used of its plan.
@@ -101,6 +104,8 @@ pub enum Reach {
     User(UserId),
     /// A person and the workspace they are founding, in one transaction.
     Founding(UserId, WorkspaceId),
+    /// A person and the workspace they are invited to, in one transaction.
+    Joining(UserId, WorkspaceId),
     /// Everything; only a [`SystemStore`] begins it.
     System(&'static str),
 }
@@ -126,6 +131,13 @@ impl Scope {
     pub fn sign_up(sign_up: &SignUp) -> Self {
         let reach = Reach::Founding(sign_up.user(), sign_up.workspace());
         Self::new(reach, Actor::User(sign_up.user()), sign_up.ctx(), Checkout::default())
+    }
+
+    /// A signed-in person and the workspace they are invited to.
+    pub fn invited(invited: &Invited) -> Self {
+        let session = invited.session();
+        let reach = Reach::Joining(session.user(), invited.workspace());
+        Self::new(reach, Actor::User(session.user()), session.ctx(), invited.checkout().clone())
     }
 
     /// A signed-in person and the workspace they found.

@@ -1,4 +1,5 @@
-//! Workspaces and who belongs to them.
+//! Workspaces, who belongs to them and who is invited.
 
+pub mod invites;
 pub mod members;
 pub mod workspaces;

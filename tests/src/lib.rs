@@ -8,6 +8,7 @@ use reference::settings::{Databases, Settings};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use saas_kernel::clock::{Clock, SystemClock};
+use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::{BoxError, Kernel, ProductConfig};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem};
@@ -28,6 +29,7 @@ pub struct TestApp {
     pub store: PgStore,
     pub system: PgSystem,
     pub address: SocketAddr,
+    pub mail: MemoryMailer,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -69,7 +71,8 @@ impl TestApp {
                 eprintln!("the app stopped: {error}");
             }
         });
-        Ok(Self { db, kernel, store, system, address: address.await?, server })
+        let mail = settings.dev_mail.clone().unwrap_or_default();
+        Ok(Self { db, kernel, store, system, address: address.await?, mail, server })
     }
 
     /// Somebody with a cookie jar.
@@ -126,6 +129,7 @@ pub fn settings(db: &TestDb) -> Settings {
         signing_key: None,
         databases: Some(Databases { app: db.app_url(), system: db.system_url() }),
         pool: PgOptions::app(),
+        dev_mail: Some(MemoryMailer::default()),
     }
 }
 

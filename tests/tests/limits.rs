@@ -172,18 +172,19 @@ async fn a_changed_configuration_reaches_the_caps() -> TestResult {
     let ada = app.sign_up("Ada").await?;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml");
     let text = std::fs::read_to_string(file)?
-        .replace("limits: { projects: 5 }", "limits: { projects: 2, boards: 7 }")
-        .replace("limits: { projects: 50 }", "limits: { projects: 50, boards: 9 }");
-    let text = text
-        .replace("{ projects: 500 }", "{ projects: 500, boards: 9 }")
-        .replace("{ projects: unlimited }", "{ projects: unlimited, boards: 9 }");
+        .replace("limits: { projects: 5,", "limits: { boards: 7, projects: 2,")
+        .replace("limits: { projects", "limits: { boards: 9, projects");
     let changed = saas_kernel::ProductConfig::parse(&text)?;
     assert!(app.system.sync_catalog(&changed.catalog).await?);
     assert!(!app.system.sync_catalog(&changed.catalog).await?, "the second time there is nothing to do");
     let limits = ada.get(&ada.at("/entitlements")).await?.body["limits"].clone();
     assert_eq!(
         limits,
-        json!({ "boards": { "allowed": true, "limit": 7, "usage": 0 }, "projects": { "allowed": true, "limit": 2, "usage": 1 } })
+        json!({
+            "boards": { "allowed": true, "limit": 7, "usage": 0 },
+            "members": { "allowed": true, "limit": 5, "usage": 1 },
+            "projects": { "allowed": true, "limit": 2, "usage": 1 },
+        })
     );
     Ok(())
 }

@@ -56,6 +56,10 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
         .permissions(projects::PERMISSIONS)
         .billing(StripeBilling::new(settings.stripe_webhook_secrets.clone())?)
         .hooks(hooks::Tracker);
+    let builder = match settings.dev_mail.clone() {
+        Some(mailer) => builder.mailer(mailer),
+        None => builder,
+    };
     Ok(match settings.signing_key.clone() {
         Some(key) => builder.signing_key(key),
         None => builder,
@@ -65,7 +69,11 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
 
 /// The kernel's API and ours.
 pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, BoxError> {
-    Ok(saas_kernel_axum::app(kernel, settings.http()?).workspace_routes(projects::routes(store)))
+    let app = saas_kernel_axum::app(kernel, settings.http()?).workspace_routes(projects::routes(store));
+    Ok(match settings.dev_mail.clone() {
+        Some(mailer) => app.dev_mail(mailer),
+        None => app,
+    })
 }
 
 /// Brings the database up to date with the owner's URL, apart from serving; `--dry-run` only tells.

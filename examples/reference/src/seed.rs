@@ -88,10 +88,10 @@ async fn workspace(
     let by = Actor::User(team.first().ok_or("a workspace without an owner")?.1);
     tx.workspaces().claim_slug(id, &slug, at).await?;
     tx.workspaces().insert(&NewWorkspace { id, slug: &slug, name: &name, created_by: by, at }).await?;
+    tx.limits().set_caps(id, &kernel.catalog().plan_of(sample.plan).limits).await?;
     for (role, user) in team {
         tx.members().insert(&NewMembership { workspace: id, user: *user, role, at }).await?;
     }
-    tx.limits().set_caps(id, &kernel.catalog().plan_of(sample.plan).limits).await?;
     if let Some(plan) = sample.plan {
         subscribe(tx, id, plan, sample.status.clone(), at).await?;
     }
@@ -138,7 +138,7 @@ pub fn logins(address: SocketAddr) -> String {
     let accounts = ROLES.map(|role| format!("    {role:<8} {role}@acme.example")).join("\n");
     format!(
         "  Password of every seeded account: {PASSWORD}\n{accounts}\n  in the workspaces acme (Professional) and demo (Free, 3 of 5 projects)\n\n  \
-         API docs        http://{address}/docs\n  OpenAPI         http://{address}/openapi.json\n  Readiness       http://{address}/readyz\n\n  \
+         API docs        http://{address}/docs\n  Mail            http://{address}/dev/mail\n  OpenAPI         http://{address}/openapi.json\n  Readiness       http://{address}/readyz\n\n  \
          Try:\n    curl -c jar -H 'content-type: application/json' http://{address}/api/v1/auth/login \\\n      \
          -d '{{\"email\":\"owner@acme.example\",\"password\":\"{PASSWORD}\"}}'\n    \
          curl -b jar http://{address}/api/v1/workspaces/demo/projects\n\n  Ctrl-C stops it; the data stays.\n"

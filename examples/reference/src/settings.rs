@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use saas_kernel::BoxError;
+use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::secret::SigningKey;
 use saas_kernel_axum::HttpSettings;
 use saas_kernel_postgres::PgOptions;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub databases: Option<Databases>,
     /// `POOL`.
     pub pool: PgOptions,
+    /// Keeps mail instead of delivering it, and shows it at `/dev/mail`: on a developer's machine only.
+    pub dev_mail: Option<MemoryMailer>,
 }
 
 /// The two logins.
@@ -80,6 +83,7 @@ impl Settings {
             config: optional("PRODUCT_CONFIG").map_or_else(default_config, PathBuf::from),
             stripe_webhook_secrets,
             signing_key,
+            dev_mail: databases.is_none().then(MemoryMailer::default),
             databases,
             pool,
             address,
@@ -97,6 +101,7 @@ impl Settings {
             signing_key: None,
             databases: None,
             pool: PgOptions::app(),
+            dev_mail: Some(MemoryMailer::default()),
         }
     }
 

@@ -3,16 +3,15 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::access::{ReadWorkspace, UpdateWorkspace};
-use saas_kernel::guard::idempotency::Answer;
 use saas_kernel::page::PageQuery;
 use saas_kernel::tenancy::workspaces::{self, Founding, Rename, Workspace};
-use saas_kernel::{Fields, Kernel, Refusal, Scope, Tx};
+use saas_kernel::{Fields, Kernel, Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::{Created, List, View};
+use crate::answer::{Created, List, View, commit_with};
 use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
@@ -178,14 +177,4 @@ pub(crate) struct PageParams {
     /// How many rows.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
-}
-
-/// Commits and keeps the answer, if the request had an idempotency key.
-async fn commit_with<A: Answer>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
-    if tx.scope().idempotency().is_some() {
-        let stored = answer.stored().map_err(ApiError::Broken)?;
-        tx.records().answer(stored);
-    }
-    tx.commit().await?;
-    Ok(answer)
 }

@@ -29,7 +29,7 @@ impl PgTx {
     fn idempotency_scope(&self) -> Uuid {
         match self.scope_ref().reach() {
             Reach::Tenant(workspace) => workspace.uuid(),
-            Reach::User(user) | Reach::Founding(user, _) => user.uuid(),
+            Reach::User(user) | Reach::Founding(user, _) | Reach::Joining(user, _) => user.uuid(),
             Reach::System(_) => Uuid::nil(),
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
 use saas_kernel::billing::subscription::Access;
-use saas_kernel::identity::lookups::{LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef};
+use saas_kernel::identity::lookups::{InviteFound, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef};
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::users::Email;
 use saas_kernel::secret::TokenHash;
@@ -77,6 +77,19 @@ impl Lookups for PgLookups {
             .await
             .store()?;
         Ok(row.map(|(user, hash)| LoginFound { user: user.into(), password: PasswordHash::stored(hash) }))
+    }
+
+    async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError> {
+        let find = "SELECT id, workspace_id, email_lower, role, invited_by FROM kernel.invite_lookup($1)";
+        let row: Option<(Uuid, Uuid, String, String, Uuid)> =
+            sqlx::query_as(find).bind(token.0.as_slice()).fetch_optional(&mut *self.0.connection).await.store()?;
+        Ok(row.map(|(id, workspace, email_lower, role, invited_by)| InviteFound {
+            id: id.into(),
+            workspace: workspace.into(),
+            email_lower,
+            role,
+            invited_by: invited_by.into(),
+        }))
     }
 
     fn park(self: Box<Self>) -> Checkout {

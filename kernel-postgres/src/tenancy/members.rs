@@ -1,25 +1,108 @@
 //! Memberships.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
-use saas_kernel::tenancy::members::{Members, NewMembership};
+use saas_kernel::id::{UserId, WorkspaceId};
+use saas_kernel::identity::users::Email;
+use saas_kernel::page::{Page, PageRequest};
+use saas_kernel::tenancy::members::{Member, Members, NewMembership};
+use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::tx::PgTx;
 
+#[derive(sqlx::FromRow)]
+struct MemberRow {
+    user_id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<MemberRow> for Member {
+    fn from(row: MemberRow) -> Self {
+        Self { user: row.user_id.into(), email: row.email, name: row.name, role: row.role, joined_at: row.created_at }
+    }
+}
+
+const INSERT: &str =
+    "INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)";
+
+const FIND: &str = "
+SELECT m.user_id, u.email, u.name, m.role, m.created_at
+FROM kernel.memberships m JOIN kernel.users u ON u.id = m.user_id
+WHERE m.workspace_id = $1 AND m.user_id = $2 AND m.status = 'active'";
+
+const HAS_EMAIL: &str = "
+SELECT EXISTS (SELECT FROM kernel.users u JOIN kernel.memberships m ON m.user_id = u.id
+               WHERE u.email_lower = $2 AND m.workspace_id = $1 AND m.status = 'active')";
+
+const LIST: &str = "
+SELECT m.user_id, u.email, u.name, m.role, m.created_at
+FROM kernel.memberships m JOIN kernel.users u ON u.id = m.user_id
+WHERE m.workspace_id = $1 AND m.status = 'active' AND ($2::timestamptz IS NULL OR (m.created_at, m.user_id) > ($2, $3))
+ORDER BY m.created_at, m.user_id LIMIT $4";
+
+const ANOTHER: &str = "
+SELECT EXISTS (SELECT FROM kernel.memberships
+               WHERE workspace_id = $1 AND role = $2 AND user_id <> $3 AND status = 'active')";
+
+const SET_ROLE: &str = "
+UPDATE kernel.memberships SET role = $3, updated_at = $4 WHERE workspace_id = $1 AND user_id = $2 AND status = 'active'";
+
+const REMOVE: &str = "DELETE FROM kernel.memberships WHERE workspace_id = $1 AND user_id = $2 AND status = 'active'";
+
 #[async_trait]
 impl Members for PgTx {
     async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)",
-        )
-        .bind(membership.workspace.uuid())
-        .bind(membership.user.uuid())
-        .bind(membership.role)
-        .bind(membership.at)
-        .execute(self.conn())
-        .await
-        .store()?;
+        let insert = sqlx::query(INSERT).bind(membership.workspace.uuid()).bind(membership.user.uuid());
+        insert.bind(membership.role).bind(membership.at).execute(self.conn()).await.store()?;
         Ok(())
+    }
+
+    async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError> {
+        let find = sqlx::query_as(FIND).bind(workspace.uuid()).bind(user.uuid());
+        let row: Option<MemberRow> = find.fetch_optional(self.conn()).await.store()?;
+        Ok(row.map(Member::from))
+    }
+
+    async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError> {
+        let has = sqlx::query_scalar(HAS_EMAIL).bind(workspace.uuid()).bind(email.lower());
+        has.fetch_one(self.conn()).await.store()
+    }
+
+    async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError> {
+        let rows: Vec<MemberRow> = sqlx::query_as(LIST)
+            .bind(workspace.uuid())
+            .bind(page.after.map(|after| after.at))
+            .bind(page.after.map(|after| after.id))
+            .bind(page.fetch())
+            .fetch_all(self.conn())
+            .await
+            .store()?;
+        Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
+    }
+
+    async fn another(&mut self, workspace: WorkspaceId, role: &str, user: UserId) -> Result<bool, StoreError> {
+        let another = sqlx::query_scalar(ANOTHER).bind(workspace.uuid()).bind(role).bind(user.uuid());
+        another.fetch_one(self.conn()).await.store()
+    }
+
+    async fn set_role(
+        &mut self,
+        workspace: WorkspaceId,
+        user: UserId,
+        role: &str,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
+        Ok(set.execute(self.conn()).await.store()?.rows_affected() == 1)
+    }
+
+    async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
+        let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
+        Ok(remove.execute(self.conn()).await.store()?.rows_affected() == 1)
     }
 }

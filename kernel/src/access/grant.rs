@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::permission::{Permission, intern};
-use super::roles::Role;
+use super::roles::{Role, Roles};
 use crate::actor::Actor;
 use crate::billing::catalog::{Catalog, Plan};
 use crate::billing::subscription::Access;
@@ -59,7 +59,9 @@ impl Grant {
     pub fn enter<'t>(&self, tx: &'t mut dyn Tx) -> Result<&'t mut dyn Tx, StoreError> {
         match tx.scope().reach() {
             Reach::Tenant(workspace) if workspace == self.workspace => Ok(tx),
-            Reach::Tenant(_) | Reach::User(_) | Reach::Founding(..) | Reach::System(_) => Err(StoreError::Scope),
+            Reach::Tenant(_) | Reach::User(_) | Reach::Founding(..) | Reach::Joining(..) | Reach::System(_) => {
+                Err(StoreError::Scope)
+            }
         }
     }
 
@@ -96,6 +98,11 @@ impl Grant {
     /// How much of the plan the subscription's state gives.
     pub fn access(&self) -> Access {
         self.access
+    }
+
+    /// Every role.
+    pub fn roles(&self) -> &Roles {
+        self.kernel.roles()
     }
 
     /// Every plan, to name the one that unlocks what is refused.

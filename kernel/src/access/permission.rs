@@ -110,6 +110,11 @@ impl Bits {
         self
     }
 
+    /// Whether all of `other` is in the set.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).all(|(mine, theirs)| theirs & !mine == 0)
+    }
+
     /// Whether `bit` is in the set.
     #[inline]
     pub fn has(&self, bit: u16) -> bool {
@@ -141,6 +146,8 @@ mod tests {
             let set = Bits::default().with(bit);
             assert!((0..Bits::CAPACITY).all(|other| set.has(other) == (other == bit)));
         }
+        let (one, both) = (Bits::default().with(70), Bits::default().with(70).with(3));
+        assert!(both.contains(&one) && both.contains(&both) && !one.contains(&both));
         assert!(!Bits::default().with(256).has(256));
         assert_eq!(intern("test.same"), intern("test.same"));
         assert_ne!(intern("test.same"), intern("test.other"));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::tenancy::members::SEATS;
+
 /// How much of something a plan allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Cap {
@@ -92,14 +94,23 @@ impl Catalog {
     ///
     /// # Errors
     /// One sentence per mistake: no plan, a key or a provider price used twice, a plan without one of the others' limits.
-    pub fn new(plans: Vec<Plan>) -> Result<Self, Vec<CatalogProblem>> {
+    pub fn new(mut plans: Vec<Plan>) -> Result<Self, Vec<CatalogProblem>> {
         let mut problems = Vec::new();
+        if !plans.iter().any(|plan| plan.limits.contains_key(SEATS)) {
+            // Members are counted in every workspace.
+            for plan in &mut plans {
+                plan.limits.insert(SEATS.to_owned(), Cap::Unlimited);
+            }
+        }
         let keys: BTreeSet<String> = plans.iter().flat_map(|plan| plan.limits.keys().cloned()).collect();
         let mut seen = BTreeSet::new();
         for (index, plan) in plans.iter().enumerate() {
             let mut problem = |text| problems.push(CatalogProblem { plan: index, text });
             if !seen.insert(format!("plan {}", plan.key)) {
                 problem(format!("plan `{}` is defined twice; rename one", plan.key));
+            }
+            if plan.limits.get(SEATS) == Some(&Cap::Finite(0)) {
+                problem(format!("plan `{}` allows no `{SEATS}`; its owner is one", plan.key));
             }
             for price in plan.prices.iter().filter_map(|price| price.provider_price.as_ref()) {
                 if !seen.insert(format!("price {price}")) {

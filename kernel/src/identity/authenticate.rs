@@ -57,7 +57,7 @@ impl Kernel {
         workspace: Option<&WorkspaceRef>,
         keep: Keep,
     ) -> Result<Option<Caller>, Error> {
-        let mut lookups = self.store().lookups().await?;
+        let mut lookups = self.store().lookups(&Checkout::default()).await?;
         let Some(found) = lookups.session(&token.hash(), workspace, ctx.now).await? else { return Ok(None) };
         let checkout = match keep {
             Keep::ForTransaction => lookups.park(),

@@ -8,7 +8,7 @@ use crate::identity::sessions::NewSession;
 use crate::identity::users::{Email, User};
 use crate::kernel::Kernel;
 use crate::secret::Token;
-use crate::store::Tx;
+use crate::store::{Checkout, Tx};
 
 /// Proof that somebody gave the right password a moment ago.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct LoggedIn {
 /// # Errors
 /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` in a storm.
 pub async fn verify(kernel: &Kernel, ctx: Ctx, email: &Email, password: Password) -> Result<VerifiedLogin, Error> {
-    let found = kernel.store().lookups().await?.login(email).await?;
+    let found = kernel.store().lookups(&Checkout::default()).await?.login(email).await?;
     let (user, stored) = found.map(|found| (found.user, found.password)).unzip();
     let right = kernel.passwords().verify(password, stored).await?;
     match user {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::billing::subscription::Access;
 use crate::error::Refusal;
-use crate::id::{SessionId, UserId, WorkspaceId};
+use crate::id::{InviteId, SessionId, UserId, WorkspaceId};
 use crate::identity::password::PasswordHash;
 use crate::identity::users::Email;
 use crate::secret::TokenHash;
@@ -68,6 +68,21 @@ pub struct LoginFound {
     pub password: PasswordHash,
 }
 
+/// What an invite's token leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InviteFound {
+    /// The invite.
+    pub id: InviteId,
+    /// Into which workspace.
+    pub workspace: WorkspaceId,
+    /// To whom, in lower case.
+    pub email_lower: String,
+    /// As what.
+    pub role: String,
+    /// By whom.
+    pub invited_by: UserId,
+}
+
 /// One connection for look-ups.
 #[async_trait]
 pub trait Lookups: Send {
@@ -80,6 +95,8 @@ pub trait Lookups: Send {
     ) -> Result<Option<SessionFound>, StoreError>;
     /// The account of `email`.
     async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError>;
+    /// The invite of `token`, open or not, of a workspace that exists.
+    async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError>;
     /// Keeps the connection for the transaction that follows.
     fn park(self: Box<Self>) -> Checkout;
 }

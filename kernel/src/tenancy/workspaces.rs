@@ -300,8 +300,8 @@ pub(crate) async fn found(
     let slug = claim(tx, id, naming.slug, naming.exact, at).await?;
     let new = NewWorkspace { id, slug: &slug, name: &naming.name, created_by: founder.actor, at };
     tx.workspaces().insert(&new).await?;
+    tx.limits().open(id, &kernel.catalog().free().limits).await?; // first: the owner takes a seat
     tx.members().insert(&NewMembership { workspace: id, user: founder.user, role: crate::access::OWNER, at }).await?;
-    tx.limits().open(id, &kernel.catalog().free().limits).await?;
     let entry = AuditEntry::new(founder.ctx, founder.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
     tx.records().audit(entry);
     let body = serde_json::json!({ "id": id, "slug": slug.as_str(), "name": naming.name.as_str() });

@@ -1,0 +1,33 @@
+//! `GET /dev/mail`: what would have been mailed. For development only: the mails hold secrets.
+
+use axum::extract::State;
+use axum::response::Html;
+use axum::routing::get;
+use axum::{Json, Router};
+use saas_kernel::memory::mailer::MemoryMailer;
+use serde_json::{Value, json};
+
+/// `/dev/mail` for people, `/dev/mail.json` for programs.
+pub(crate) fn routes(mailer: MemoryMailer) -> Router {
+    Router::new().route("/dev/mail", get(page)).route("/dev/mail.json", get(list)).with_state(mailer)
+}
+
+async fn list(State(mailer): State<MemoryMailer>) -> Json<Value> {
+    let mails = mailer.mails();
+    let items: Vec<Value> =
+        mails.iter().map(|mail| json!({ "to": mail.to, "subject": mail.subject, "text": mail.text })).collect();
+    Json(json!({ "items": items }))
+}
+
+async fn page(State(mailer): State<MemoryMailer>) -> Html<String> {
+    let mut html = "<!doctype html><meta charset=utf-8><title>Mail</title><h1>Mail, newest first</h1>".to_owned();
+    for mail in mailer.mails() {
+        let (to, subject, text) = (escape(&mail.to), escape(&mail.subject), escape(&mail.text));
+        html.push_str(&format!("<h2>{subject}</h2><p>to {to}</p><pre>{text}</pre>"));
+    }
+    Html(html)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

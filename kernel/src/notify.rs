@@ -1,0 +1,3 @@
+//! What people are told outside the product.
+
+pub mod mailer;
