@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::error::ApiError;
 use crate::middleware::{edge::edge, gate::gate};
 use crate::settings::HttpSettings;
-use crate::{audit, billing, dev, health, identity, openapi, tenancy};
+use crate::{access, audit, billing, dev, health, identity, openapi, tenancy};
 
 /// What the kernel's own handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -105,6 +105,8 @@ impl App {
             .merge(tenancy::workspaces::in_workspace())
             .merge(tenancy::members::in_workspace())
             .merge(tenancy::invites::in_workspace())
+            .merge(identity::api_keys::in_workspace())
+            .merge(access::in_workspace())
             .merge(billing::entitlements::routes())
             .merge(audit::routes())
             .with_state(api.clone())
@@ -113,6 +115,7 @@ impl App {
             .merge(identity::routes())
             .merge(tenancy::workspaces::routes())
             .merge(tenancy::invites::routes())
+            .merge(access::routes())
             .with_state(api.clone())
             .nest("/workspaces/{ws}", in_workspace);
         let (routes, mut document) = OpenApiRouter::new().nest("/api/v1", v1).split_for_parts();

@@ -9,6 +9,7 @@ use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
 use saas_kernel::error::codes;
+use saas_kernel::id::ApiKeyId;
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::{Can, Grant, Permission, Refusal};
 use serde::de::DeserializeOwned;
@@ -52,7 +53,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Belongs {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(grant) = parts.extensions.get::<Arc<Grant>>() else {
-            session(parts)?;
+            // Somebody, but a stranger here; a program's key is good in its own workspace only.
+            if parts.extensions.get::<ApiKeyId>().is_none() {
+                session(parts)?;
+            }
             return Err(Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into());
         };
         Ok(Self(grant.clone()))
@@ -79,6 +83,10 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
 }
 
 fn session(parts: &Parts) -> Result<&Session, Refusal> {
+    if parts.extensions.get::<ApiKeyId>().is_some() {
+        let text = "this address is a person's; an API key acts below its workspace's address only";
+        return Err(Refusal::new(&codes::FORBIDDEN, text));
+    }
     let missing = || {
         Refusal::new(
             &codes::UNAUTHENTICATED,

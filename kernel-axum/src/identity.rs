@@ -1,5 +1,6 @@
 //! Sign-up, login, logout, and who one is.
 
+pub(crate) mod api_keys;
 mod login;
 mod sign_up;
 mod users;

@@ -13,6 +13,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod access;
 mod answer;
 mod app;
 mod audit;

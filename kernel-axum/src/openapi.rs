@@ -8,7 +8,9 @@ use axum::response::{Html, Response};
 use axum::routing::get;
 use saas_kernel::error::{Code, codes};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, Info, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Server, Type,
 };
@@ -29,13 +31,17 @@ pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSetting
     components.schemas.insert(FieldErrorSchema::name().into_owned(), FieldErrorSchema::schema());
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::name(settings))));
     components.add_security_scheme("session", cookie);
+    let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key: `sk_…`."));
+    components.add_security_scheme("api_key", SecurityScheme::Http(key.build()));
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             if path.contains("/{ws}") {
                 operation.parameters.get_or_insert_default().insert(0, RefOr::T(workspace()));
             }
             if path.starts_with("/api/") && operation.security.is_none() {
-                operation.security = Some(vec![SecurityRequirement::new("session", Vec::<String>::new())]);
+                let person = SecurityRequirement::new("session", Vec::<String>::new());
+                let program = SecurityRequirement::new("api_key", Vec::<String>::new());
+                operation.security = Some(if path.contains("/{ws}") { vec![person, program] } else { vec![person] });
             }
             for (status, text) in ERRORS {
                 operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| error(text));

@@ -8,6 +8,7 @@ use saas_kernel::billing::inbox::Inbox;
 use saas_kernel::billing::limits::Limits;
 use saas_kernel::billing::subscription::Subscriptions;
 use saas_kernel::guard::idempotency::Answer;
+use saas_kernel::identity::api_keys::ApiKeys;
 use saas_kernel::identity::sessions::Sessions;
 use saas_kernel::identity::users::Users;
 use saas_kernel::records::Records;
@@ -86,6 +87,9 @@ impl Tx for PgTx {
         self
     }
     fn sessions(&mut self) -> &mut dyn Sessions {
+        self
+    }
+    fn api_keys(&mut self) -> &mut dyn ApiKeys {
         self
     }
     fn workspaces(&mut self) -> &mut dyn Workspaces {

@@ -35,6 +35,10 @@ pub mod action {
     pub const MEMBER_REMOVE: &str = "member.remove";
     /// A member left.
     pub const MEMBER_LEAVE: &str = "member.leave";
+    /// An API key was made.
+    pub const API_KEY_CREATE: &str = "api_key.create";
+    /// An API key was revoked.
+    pub const API_KEY_REVOKE: &str = "api_key.revoke";
     /// A subscription began.
     pub const SUBSCRIPTION_CREATED: &str = "billing.subscription_created";
     /// A subscription changed.

@@ -97,6 +97,7 @@ pub mod codes {
         LAST_OWNER = "last_owner", Conflict, "Make another member an owner first.";
         ALREADY_MEMBER = "already_member", Conflict, "Change the member's role instead.";
         TOO_MANY_INVITES = "too_many_invites", Conflict, "Revoke open invites, or wait until they are accepted.";
+        TOO_MANY_KEYS = "too_many_keys", Conflict, "Revoke API keys that nobody uses.";
         INVITE_UNUSABLE = "invite_unusable", Conflict, "Ask for a new invite.";
         INVITE_FOR_ANOTHER = "invite_for_another", Forbidden, "Sign in with the address that the invite was sent to.";
         MAIL_UNAVAILABLE = "mail_unavailable", Unavailable, "Repeat the request; what it made is kept.";

@@ -1,5 +1,6 @@
-//! Who somebody is: accounts, passwords, sessions.
+//! Who somebody is: accounts, passwords, sessions; and programs with a key.
 
+pub mod api_keys;
 pub mod authenticate;
 pub mod login;
 pub mod lookups;

@@ -16,6 +16,7 @@ use crate::ctx::Ctx;
 use crate::error::BoxError;
 use crate::guard::idempotency::{IdempotencyKey, StoredAnswer};
 use crate::id::{UserId, WorkspaceId};
+use crate::identity::api_keys::ApiKeys;
 use crate::identity::login::VerifiedLogin;
 use crate::identity::lookups::Lookups;
 use crate::identity::sessions::{Session, Sessions};
@@ -57,6 +58,8 @@ pub trait Tx: Any + Send + sealed::Sealed {
     fn users(&mut self) -> &mut dyn Users;
     /// Signed-in browsers.
     fn sessions(&mut self) -> &mut dyn Sessions;
+    /// Programs' keys.
+    fn api_keys(&mut self) -> &mut dyn ApiKeys;
     /// Tenants.
     fn workspaces(&mut self) -> &mut dyn Workspaces;
     /// Who is invited to a workspace.
@@ -160,6 +163,12 @@ impl Scope {
 
     fn new(reach: Reach, actor: Actor, ctx: &Ctx, checkout: Checkout) -> Self {
         Self { reach, actor, idempotency: ctx.idempotency.clone(), checkout }
+    }
+
+    /// The same, for work beside the request: with a connection and an answer of its own.
+    #[must_use]
+    pub(crate) fn apart(self) -> Self {
+        Self { idempotency: None, checkout: Checkout::default(), ..self }
     }
 
     /// How far it reaches.

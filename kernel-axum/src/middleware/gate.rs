@@ -1,20 +1,25 @@
 //! What stands between the edge and a handler of the API, in order: rate limit by address, authenticate and tenant (one
 //! look-up), rate limit by workspace, CSRF, idempotency.
 
+use std::sync::Arc;
+
 use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::Method;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use saas_kernel::error::codes;
 use saas_kernel::guard::idempotency::IdempotencyKey;
 use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::authenticate::{Caller, Keep};
+use saas_kernel::identity::api_keys::{self, KeyCaller};
+use saas_kernel::identity::authenticate::{self, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::{Ctx, Refusal};
+use saas_kernel::secret::Token;
+use saas_kernel::{Ctx, Grant, Refusal};
 
 use super::edge::Arrival;
 use super::{client_ip, csrf};
@@ -38,17 +43,22 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
         Keep::No
     };
     let mut caller = authenticate(&api, ctx, &mut parts, keep).await?;
-    if let Some(grant) = caller.as_ref().and_then(|caller| caller.grant.as_ref()) {
+    if let Some(grant) = caller.grant() {
         api.kernel().rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string()).await?;
     }
-    csrf::check(&parts.method, &parts.headers, api.http())?;
-    let body = idempotency(&mut parts, body, caller.as_mut(), api.body_limit()).await?;
+    // No browser sends a key by itself.
+    if !matches!(caller, Caller::Program(_)) {
+        csrf::check(&parts.method, &parts.headers, api.http())?;
+    }
+    let body = idempotency(&mut parts, body, &mut caller, api.body_limit()).await?;
     parts.extensions.insert(api.body_limit());
-    if let Some(Caller { session, grant }) = caller {
-        parts.extensions.insert(session);
-        if let Some(grant) = grant {
-            parts.extensions.insert(grant);
-        }
+    if let Some(grant) = caller.grant() {
+        parts.extensions.insert(grant.clone());
+    }
+    match caller {
+        Caller::Person(person) => drop(parts.extensions.insert(person.session)),
+        Caller::Program(program) => drop(parts.extensions.insert(program.id)),
+        Caller::Nobody => {}
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
@@ -65,9 +75,38 @@ async fn arrived(parts: &mut Parts, body: Body, limit: BodyLimit) -> Result<Body
     Ok(Body::from(json::read(parts, body, limit).await?))
 }
 
-/// Who calls, and as what in the workspace of the address.
-async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Result<Option<Caller>, ApiError> {
-    let Some(token) = cookie::token(&parts.headers, api.http()) else { return Ok(None) };
+/// Who calls.
+enum Caller {
+    Person(authenticate::Caller),
+    Program(KeyCaller),
+    Nobody,
+}
+
+impl Caller {
+    fn grant(&self) -> Option<&Arc<Grant>> {
+        match self {
+            Self::Person(person) => person.grant.as_ref(),
+            Self::Program(program) => program.grant.as_ref(),
+            Self::Nobody => None,
+        }
+    }
+
+    fn set_idempotency(&mut self, key: IdempotencyKey) {
+        match self {
+            Self::Person(person) => person.set_idempotency(key),
+            Self::Program(program) => program.set_idempotency(key),
+            Self::Nobody => {}
+        }
+    }
+}
+
+/// Who calls, and as what in the workspace of the address. A key goes before a cookie: who sends one means it.
+async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Result<Caller, ApiError> {
+    let key = bearer(&parts.headers)?;
+    let cookie = cookie::token(&parts.headers, api.http());
+    if key.is_none() && cookie.is_none() {
+        return Ok(Caller::Nobody);
+    }
     let workspace = match parts.extract::<RawPathParams>().await {
         Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
@@ -77,21 +116,37 @@ async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Res
     };
     // Text that cannot be a workspace's address leads where an unknown one leads.
     let workspace = workspace.and_then(Result::ok);
-    Ok(api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?)
+    if let Some(key) = key {
+        let program = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
+        let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
+        return Ok(Caller::Program(program.ok_or_else(refused)?));
+    }
+    let Some(token) = cookie else { return Ok(Caller::Nobody) };
+    let person = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
+    Ok(person.map_or(Caller::Nobody, Caller::Person))
+}
+
+/// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme is somebody else's, such as a proxy's.
+fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next().and_then(|value| value.to_str().ok()) else { return Ok(None) };
+    let Some((scheme, key)) = value.split_once(' ') else { return Ok(None) };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    if values.next().is_some() || !key.starts_with(api_keys::PREFIX) {
+        let text = "send one `Authorization: Bearer sk_…` with an API key of the workspace";
+        return Err(Refusal::new(&codes::UNAUTHENTICATED, text));
+    }
+    Ok(Some(Token::presented(key)))
 }
 
 /// The key is bound to the body, so the body is read here; without a key it is left to the handler.
-async fn idempotency(
-    parts: &mut Parts,
-    body: Body,
-    caller: Option<&mut Caller>,
-    limit: BodyLimit,
-) -> Result<Body, ApiError> {
-    let (Some(header), Some(caller), true) =
-        (parts.headers.get("idempotency-key"), caller, parts.method == Method::POST)
-    else {
+async fn idempotency(parts: &mut Parts, body: Body, caller: &mut Caller, limit: BodyLimit) -> Result<Body, ApiError> {
+    let Some(header) = parts.headers.get("idempotency-key") else { return Ok(body) };
+    if parts.method != Method::POST || matches!(caller, Caller::Nobody) {
         return Ok(body);
-    };
+    }
     let key = header.to_str().unwrap_or_default().to_owned();
     let bytes = json::read(parts, body, limit).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());

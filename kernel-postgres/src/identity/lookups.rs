@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
 use saas_kernel::billing::subscription::Access;
-use saas_kernel::identity::lookups::{InviteFound, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef};
+use saas_kernel::identity::lookups::{
+    ApiKeyFound, InviteFound, KeyWorkspace, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef,
+};
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::users::Email;
 use saas_kernel::secret::TokenHash;
@@ -36,11 +38,47 @@ impl TryFrom<SessionRow> for SessionFound {
                 workspace: workspace.into(),
                 role,
                 plan: row.plan,
-                access: Access::from_stored(&access).ok_or_else(|| bad_row("workspaces", "access", &access))?,
+                access: stored_access(&access)?,
             }),
             _ => None,
         };
         Ok(Self { id: row.session_id.into(), user: row.user_id.into(), seen_at: row.seen_at, membership })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct KeyRow {
+    key_id: Uuid,
+    scopes: Vec<String>,
+    last_used_at: Option<DateTime<Utc>>,
+    workspace_id: Option<Uuid>,
+    plan: Option<String>,
+    access: Option<String>,
+}
+
+impl TryFrom<KeyRow> for ApiKeyFound {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        let workspace = match (row.workspace_id, row.access) {
+            (Some(id), Some(access)) => {
+                Some(KeyWorkspace { id: id.into(), plan: row.plan, access: stored_access(&access)? })
+            }
+            _ => None,
+        };
+        Ok(Self { id: row.key_id.into(), scopes: row.scopes, last_used_at: row.last_used_at, workspace })
+    }
+}
+
+fn stored_access(access: &str) -> Result<Access, StoreError> {
+    Access::from_stored(access).ok_or_else(|| bad_row("workspaces", "access", access))
+}
+
+fn by(workspace: Option<&WorkspaceRef>) -> (Option<Uuid>, Option<&str>) {
+    match workspace {
+        Some(WorkspaceRef::Id(id)) => (Some(id.uuid()), None),
+        Some(WorkspaceRef::Slug(slug)) => (None, Some(slug.as_str())),
+        None => (None, None),
     }
 }
 
@@ -52,11 +90,7 @@ impl Lookups for PgLookups {
         workspace: Option<&WorkspaceRef>,
         now: DateTime<Utc>,
     ) -> Result<Option<SessionFound>, StoreError> {
-        let (id, slug) = match workspace {
-            Some(WorkspaceRef::Id(id)) => (Some(id.uuid()), None),
-            Some(WorkspaceRef::Slug(slug)) => (None, Some(slug.as_str())),
-            None => (None, None),
-        };
+        let (id, slug) = by(workspace);
         let row: Option<SessionRow> = sqlx::query_as(
             "SELECT session_id, user_id, seen_at, workspace_id, role, plan, access FROM kernel.authenticate_session($1, $2, $3, $4)",
         )
@@ -77,6 +111,26 @@ impl Lookups for PgLookups {
             .await
             .store()?;
         Ok(row.map(|(user, hash)| LoginFound { user: user.into(), password: PasswordHash::stored(hash) }))
+    }
+
+    async fn api_key(
+        &mut self,
+        token: &TokenHash,
+        workspace: Option<&WorkspaceRef>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ApiKeyFound>, StoreError> {
+        let (id, slug) = by(workspace);
+        let row: Option<KeyRow> = sqlx::query_as(
+            "SELECT key_id, scopes, last_used_at, workspace_id, plan, access FROM kernel.authenticate_api_key($1, $2, $3, $4)",
+        )
+        .bind(token.0.as_slice())
+        .bind(id)
+        .bind(slug)
+        .bind(now)
+        .fetch_optional(&mut *self.0.connection)
+        .await
+        .store()?;
+        row.map(ApiKeyFound::try_from).transpose()
     }
 
     async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError> {

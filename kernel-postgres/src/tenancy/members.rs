@@ -6,7 +6,7 @@ use saas_kernel::StoreError;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
-use saas_kernel::tenancy::members::{Member, Members, NewMembership};
+use saas_kernel::tenancy::members::{Belonging, Member, Members, NewMembership};
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -44,6 +44,13 @@ SELECT m.user_id, u.email, u.name, m.role, m.created_at
 FROM kernel.memberships m JOIN kernel.users u ON u.id = m.user_id
 WHERE m.workspace_id = $1 AND m.status = 'active' AND ($2::timestamptz IS NULL OR (m.created_at, m.user_id) > ($2, $3))
 ORDER BY m.created_at, m.user_id LIMIT $4";
+
+const OF_USER: &str = "
+SELECT w.id, w.slug, m.role, w.created_at
+FROM kernel.memberships m JOIN kernel.workspaces w ON w.id = m.workspace_id
+WHERE m.user_id = $1 AND m.status = 'active' AND w.status = 'active'
+  AND ($2::timestamptz IS NULL OR (w.created_at, w.id) > ($2, $3))
+ORDER BY w.created_at, w.id LIMIT $4";
 
 const ANOTHER: &str = "
 SELECT EXISTS (SELECT FROM kernel.memberships
@@ -83,6 +90,24 @@ impl Members for PgTx {
             .await
             .store()?;
         Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
+    }
+
+    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Belonging>, StoreError> {
+        let rows: Vec<(Uuid, String, String, DateTime<Utc>)> = sqlx::query_as(OF_USER)
+            .bind(user.uuid())
+            .bind(page.after.map(|after| after.at))
+            .bind(page.after.map(|after| after.id))
+            .bind(page.fetch())
+            .fetch_all(self.conn())
+            .await
+            .store()?;
+        let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Belonging {
+            workspace: id.into(),
+            slug,
+            role,
+            founded_at,
+        };
+        Ok(Page::cut(rows.into_iter().map(belonging).collect(), page, Belonging::position))
     }
 
     async fn another(&mut self, workspace: WorkspaceId, role: &str, user: UserId) -> Result<bool, StoreError> {

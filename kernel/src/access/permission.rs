@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 pub trait Permission: Send + Sync + 'static {
     /// `resource.action`, as stored in roles and keys and shown to clients.
     const NAME: &'static str;
-    /// Whether a read-only workspace refuses it: all but `.read`, `.list` and `billing.manage`, which ends that state.
+    /// Whether a read-only workspace refuses it: all but `.read`, `.list`, `billing.manage`, which ends that state, and what
+    /// only takes access away: `member.remove` and `api_key.delete`.
     const WRITES: bool = writes(Self::NAME);
     /// Its bit in this process.
     fn bit() -> u16;
@@ -62,7 +63,8 @@ macro_rules! permissions {
 
 const fn writes(name: &str) -> bool {
     let name = name.as_bytes();
-    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage"))
+    let takes_away = ends_with(name, b"member.remove") || ends_with(name, b"api_key.delete");
+    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage") || takes_away)
 }
 
 const fn ends_with(text: &[u8], end: &[u8]) -> bool {
@@ -132,6 +134,9 @@ mod tests {
             ("project.read", false),
             ("member.list", false),
             ("billing.manage", false),
+            ("member.remove", false),
+            ("api_key.delete", false),
+            ("api_key.create", true),
             ("project.create", true),
             ("read", true),
             ("", true),

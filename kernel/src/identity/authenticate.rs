@@ -85,17 +85,16 @@ impl Kernel {
 
     /// Off the request's path, on a connection of its own: the answer does not wait for it.
     fn touch(&self, session: &Session) {
-        let ctx = Ctx { idempotency: None, ..session.ctx.clone() };
-        let session = Session { ctx, checkout: Checkout::default(), ..session.clone() };
+        let (scope, user, id, now) = (Scope::of_user(session).apart(), session.user, session.id, session.ctx.now);
         let (store, life) = (self.store().clone(), self.settings().session_life);
         tokio::spawn(async move {
             let touched = async {
-                let mut tx = store.begin(Scope::of_user(&session)).await?;
-                tx.sessions().touch(session.user, session.id, session.ctx.now, life).await?;
+                let mut tx = store.begin(scope).await?;
+                tx.sessions().touch(user, id, now, life).await?;
                 tx.commit().await
             };
             if let Err(error) = touched.await {
-                tracing::warn!(%error, session = %session.id, "a session could not be noted as used");
+                tracing::warn!(%error, session = %id, "a session could not be noted as used");
             }
         });
     }

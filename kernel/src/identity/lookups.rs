@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::billing::subscription::Access;
 use crate::error::Refusal;
-use crate::id::{InviteId, SessionId, UserId, WorkspaceId};
+use crate::id::{ApiKeyId, InviteId, SessionId, UserId, WorkspaceId};
 use crate::identity::password::PasswordHash;
 use crate::identity::users::Email;
 use crate::secret::TokenHash;
@@ -68,6 +68,30 @@ pub struct LoginFound {
     pub password: PasswordHash,
 }
 
+/// An API key that is in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiKeyFound {
+    /// The key.
+    pub id: ApiKeyId,
+    /// The permissions it was made with.
+    pub scopes: Vec<String>,
+    /// When its use was last noted.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// The key's workspace, if it is the one asked for; `None` for any other, which looks like one that does not exist.
+    pub workspace: Option<KeyWorkspace>,
+}
+
+/// What a key's call needs to know of its workspace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyWorkspace {
+    /// The workspace.
+    pub id: WorkspaceId,
+    /// The plan its subscription gives; `None` is the free plan.
+    pub plan: Option<String>,
+    /// How much of it the subscription's state gives.
+    pub access: Access,
+}
+
 /// What an invite's token leads to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InviteFound {
@@ -95,6 +119,13 @@ pub trait Lookups: Send {
     ) -> Result<Option<SessionFound>, StoreError>;
     /// The account of `email`.
     async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError>;
+    /// The API key of `token`, if it is in force at `now`.
+    async fn api_key(
+        &mut self,
+        token: &TokenHash,
+        workspace: Option<&WorkspaceRef>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ApiKeyFound>, StoreError>;
     /// The invite of `token`, open or not, of a workspace that exists.
     async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError>;
     /// Keeps the connection for the transaction that follows.

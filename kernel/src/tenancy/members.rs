@@ -13,6 +13,7 @@ use crate::audit::{AuditEntry, action};
 use crate::error::{Error, Refusal, codes};
 use crate::events::{OutboxEvent, subject};
 use crate::id::{UserId, WorkspaceId};
+use crate::identity::sessions::Session;
 use crate::identity::users::Email;
 use crate::page::{Page, PageRequest, Position};
 use crate::store::{StoreError, Tx};
@@ -55,6 +56,26 @@ pub struct NewMembership<'a> {
     pub at: DateTime<Utc>,
 }
 
+/// A workspace that somebody belongs to, and as what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Belonging {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Its current slug.
+    pub slug: String,
+    /// The person's role there.
+    pub role: String,
+    /// When the workspace was founded: its place in lists.
+    pub founded_at: DateTime<Utc>,
+}
+
+impl Belonging {
+    /// Its place in lists.
+    pub fn position(&self) -> Position {
+        Position { at: self.founded_at, id: self.workspace.uuid() }
+    }
+}
+
 /// Repository of memberships.
 #[async_trait]
 pub trait Members: Send {
@@ -66,6 +87,8 @@ pub trait Members: Send {
     async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError>;
     /// The active members, in the order in which they joined.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError>;
+    /// Where `user` belongs, oldest workspace first.
+    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Belonging>, StoreError>;
     /// Whether somebody but `user` has `role`.
     async fn another(&mut self, workspace: WorkspaceId, role: &str, user: UserId) -> Result<bool, StoreError>;
     /// Gives a member another role; `false` when there is no such member.
@@ -83,6 +106,11 @@ pub trait Members: Send {
 /// Who belongs to the workspace, in the order in which they joined.
 pub async fn list(can: &Can<ListMembers>, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Member>, Error> {
     Ok(can.enter(tx)?.members().list(can.workspace(), page).await?)
+}
+
+/// Where the person belongs and as what, oldest workspace first.
+pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Belonging>, Error> {
+    Ok(tx.members().of_user(session.user(), page).await?)
 }
 
 /// Gives `user` another role.
