@@ -114,7 +114,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-pub(crate) fn status(kind: Kind) -> StatusCode {
+/// The HTTP status of a kind of refusal.
+pub fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Malformed => StatusCode::BAD_REQUEST,
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,

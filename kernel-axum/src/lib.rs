@@ -33,7 +33,7 @@ mod tenancy;
 
 pub use answer::{Created, List, NoContent, View};
 pub use app::{Api, App, app};
-pub use error::{ApiError, ErrorBody, ErrorEnvelope};
+pub use error::{ApiError, ErrorBody, ErrorEnvelope, status};
 pub use extract::{Allow, Belongs, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
 pub use serve::{ServeError, serve};

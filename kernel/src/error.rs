@@ -84,7 +84,7 @@ pub mod codes {
         VALIDATION_FAILED = "validation_failed", Invalid, "Correct the fields listed in `fields`.";
         INVALID_ID = "invalid_id", Invalid, "Use the id as it was returned, with its own prefix.";
         INVALID_CURSOR = "invalid_cursor", Invalid, "Use `next_cursor` of the previous page unchanged, with the same filters.";
-        UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie.";
+        UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie, or send an API key that is in force.";
         INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "Check the e-mail address and the password.";
         FORBIDDEN = "forbidden", Forbidden, "Ask an owner of the workspace for the permission named in the message.";
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";

@@ -1,0 +1,21 @@
+//! Documents that are made from the code are as the code has them.
+
+use std::fmt::Write;
+
+use saas_kernel::error::codes;
+use saas_kernel_axum::status;
+use saas_kernel_tests::TestResult;
+
+#[test]
+fn the_error_codes_are_documented() -> TestResult {
+    let mut text = "# Error codes\n\nMade from `codes` in `kernel/src/error.rs`. Every failure is `{\"error\": {\"code\": …, \"message\": …, \"fields\": […]}}`; \
+                    programs go by `code`, people by `message`, which says the rule and the way out. A product adds its own with `codes!`.\n\n\
+                    | code | status | what to do |\n|---|---|---|\n"
+        .to_owned();
+    for code in codes::ALL {
+        writeln!(text, "| `{}` | {} | {} |", code.name, status(code.kind).as_u16(), code.help)?;
+    }
+    let committed = include_str!("../../docs/errors.md");
+    assert!(committed == text, "the error codes have changed; write this to docs/errors.md:\n{text}");
+    Ok(())
+}
