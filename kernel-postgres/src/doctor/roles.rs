@@ -9,6 +9,7 @@ pub(super) const CHECKS: &[Check] = &[
     ("role_owns", ROLE_OWNS),
     ("role_timeout", ROLE_TIMEOUT),
     ("role_setting", ROLE_SETTING),
+    ("parameter_grant", PARAMETER_GRANT),
 ];
 
 const ROLE_MISSING: &str = r"
@@ -80,3 +81,11 @@ CROSS JOIN LATERAL (SELECT split_part(c, '=', 1) AS setting,
                            CASE WHEN s.setrole <> 0 AND s.setdatabase <> 0 THEN format(' IN DATABASE %I', current_database()) ELSE '' END AS place) n
 WHERE s.setrole IN (SELECT oid FROM login_role) AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   AND n.setting IN ('app.workspace_id', 'app.self_id', 'role', 'session_replication_role') ORDER BY 1";
+
+/// The settings that only a superuser may change are so for a reason: `session_replication_role` switches triggers and references off.
+const PARAMETER_GRANT: &str = r"
+SELECT format('parameter %s', p.parname), format('%s has the right to %s it', g.grantee, a.privilege_type),
+       format('REVOKE %s ON PARAMETER %s FROM %s;', a.privilege_type, p.parname, g.grantee)
+FROM pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) a
+CROSS JOIN LATERAL (SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee) g
+WHERE a.grantee IN (SELECT oid FROM login_role) ORDER BY 1, 2";

@@ -185,4 +185,9 @@ pub(crate) const ROLE_DEFECTS: &[Defect] = &[
         "role of ROLE kernel_app",
         "ALTER ROLE kernel_app IN DATABASE postgres SET role = 'kernel_system'",
     ),
+    defect(
+        "parameter_grant",
+        "parameter session_replication_role",
+        "GRANT SET ON PARAMETER session_replication_role TO kernel_app",
+    ),
 ];
