@@ -77,7 +77,8 @@ const ROLE_SETTING: &str = r"
 SELECT format('%s of %s', n.setting, n.who), 'it is set before any request asks for it', format('ALTER %s%s RESET %s;', n.who, n.place, n.setting)
 FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) c
 CROSS JOIN LATERAL (SELECT split_part(c, '=', 1) AS setting,
-                           CASE s.setrole WHEN 0 THEN format('DATABASE %I', current_database()) ELSE format('ROLE %I', pg_get_userbyid(s.setrole)) END AS who,
+                           CASE WHEN s.setrole = 0 AND s.setdatabase = 0 THEN 'ROLE ALL'
+                                WHEN s.setrole = 0 THEN format('DATABASE %I', current_database()) ELSE format('ROLE %I', pg_get_userbyid(s.setrole)) END AS who,
                            CASE WHEN s.setrole <> 0 AND s.setdatabase <> 0 THEN format(' IN DATABASE %I', current_database()) ELSE '' END AS place) n
 WHERE s.setrole IN (SELECT oid FROM login_role) AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   AND n.setting IN ('app.workspace_id', 'app.self_id', 'role', 'session_replication_role') ORDER BY 1";

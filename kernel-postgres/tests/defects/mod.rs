@@ -186,6 +186,16 @@ pub(crate) const ROLE_DEFECTS: &[Defect] = &[
         "ALTER ROLE kernel_app IN DATABASE postgres SET role = 'kernel_system'",
     ),
     defect(
+        "role_setting",
+        "app.workspace_id of DATABASE postgres",
+        "ALTER DATABASE postgres SET app.workspace_id = '01890a5d-ac96-774b-bcce-b302099a8057'",
+    ),
+    defect(
+        "role_setting",
+        "session_replication_role of ROLE ALL",
+        "ALTER ROLE ALL SET session_replication_role = replica",
+    ),
+    defect(
         "parameter_grant",
         "parameter session_replication_role",
         "GRANT SET ON PARAMETER session_replication_role TO kernel_app",
