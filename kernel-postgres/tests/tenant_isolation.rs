@@ -51,7 +51,7 @@ const HOLES: &[(&str, &[&str], &str)] = &[
         "ALTER TABLE app.tasks DISABLE ROW LEVEL SECURITY",
     ),
     ("app.tasks", &["select", "update", "delete", "select_without_scope"], "CREATE POLICY anyone ON app.tasks TO kernel_app USING (true)"),
-    ("app.projects", &["select", "select_without_scope"], "CREATE POLICY anyone ON app.projects FOR SELECT TO PUBLIC USING (state = 'open')"),
+    ("app.projects", &["select", "select_without_scope"], "CREATE POLICY anyone ON app.projects FOR SELECT TO PUBLIC USING (state = 'open'); DROP VIEW app.open_projects"),
     ("app.tasks", &["insert", "insert_without_scope"], "CREATE POLICY puts ON app.tasks FOR INSERT TO kernel_app WITH CHECK (true)"),
     // Without SELECT the row is not found by its workspace, but a statement without a filter reaches it.
     ("app.tasks", &["update_of_all", "update_without_scope"], "CREATE POLICY changes ON app.tasks FOR UPDATE TO kernel_app USING (true)"),
@@ -79,6 +79,8 @@ const HOLES: &[(&str, &[&str], &str)] = &[
      "CREATE TABLE public.forgotten (workspace_id uuid NOT NULL, id bigserial, body jsonb NOT NULL, PRIMARY KEY (workspace_id, id));
       GRANT ALL ON public.forgotten TO kernel_app; GRANT USAGE ON SEQUENCE public.forgotten_id_seq TO kernel_app"),
     ("app.\"Odd Names\"", &["select"], "CREATE TABLE app.\"Odd Names\" (workspace_id uuid NOT NULL, \"the 'Key\" text NOT NULL PRIMARY KEY); GRANT SELECT ON app.\"Odd Names\" TO kernel_app"),
+    ("app.open_projects", &["select", "select_without_scope"], "ALTER VIEW app.open_projects RESET (security_invoker)"),
+    ("app.copies", &["select"], "CREATE MATERIALIZED VIEW app.copies AS SELECT gen_random_uuid() AS workspace_id; GRANT SELECT ON app.copies TO kernel_app"),
     // A scope that hides the own rows too would make every other attempt pass.
     ("app.tasks", &["own_row"], "CREATE POLICY nobody ON app.tasks AS RESTRICTIVE TO kernel_app USING (false)"),
 ];
@@ -145,7 +147,12 @@ async fn values_are_found_for_what_tables_ask() -> Result {
              total int GENERATED ALWAYS AS (price::int * 2) STORED CHECK (total > 0), number int GENERATED ALWAYS AS IDENTITY,
              took interval NOT NULL, at time NOT NULL, bits bit(3) NOT NULL, place point NOT NULL, doc tsvector NOT NULL, amount money NOT NULL
          );
-         SELECT kernel.protect('app.everything'); ALTER TABLE app.everything DROP CONSTRAINT everything_email_key",
+         SELECT kernel.protect('app.everything'); ALTER TABLE app.everything DROP CONSTRAINT everything_email_key;
+         -- A trigger that puts the scope's workspace in place of what was said lets nothing through.
+         CREATE TABLE app.stamped (workspace_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (workspace_id, id));
+         CREATE FUNCTION app.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.workspace_id := kernel.ws(); RETURN NEW; END';
+         CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON app.stamped FOR EACH ROW EXECUTE FUNCTION app.stamp();
+         SELECT kernel.protect('app.stamped')",
     )
     .execute(&mut admin)
     .await?;

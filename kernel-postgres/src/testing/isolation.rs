@@ -1,10 +1,12 @@
 //! Tries, as the application's login, to reach from one workspace into another: every table with a `workspace_id`, found in the
 //! catalog, the kernel's and the product's.
 
+mod attempt;
 mod candidates;
 mod catalog;
 mod judge;
 mod probes;
+mod row;
 mod seed;
 mod witness;
 
@@ -23,7 +25,8 @@ use super::{TestDb, TestDbError};
 /// it leaves a few rows. Tables it cannot fill need [`TenantIsolation::value`].
 ///
 /// For every table it makes two workspaces with a row each and then tries, with kernel_app's own login and the scope of the
-/// first, of a third and of none, to see, insert, change, take over, delete and overwrite the other's row and to refer to it.
+/// first, of a third and of none, to see, insert, change, take over, delete and overwrite the other's row and to refer to it; and
+/// to see it through every view with that column.
 /// Each attempt is rolled back. Whether anything changed is looked up past row-level security.
 ///
 /// # Errors
@@ -49,7 +52,7 @@ const ACCEPTED: &[(&str, &str)] = &[
 /// One attempt that got through, or could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// `app.tasks`.
+    /// `app.tasks`; also a view.
     pub table: String,
     /// The attempt's name, which stays the same from version to version: `select`, `insert`, `update`, `move`, `delete`, `upsert`,
     /// `duplicate`, `foreign_key`, the first five with `_without_scope` or `_of_all`; `seed` and `own_row` if it could not be made.

@@ -4,9 +4,20 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-/// All tables outside the system's schemas, by name.
+/// All tables outside the system's schemas, by name, and the views that show whose their rows are.
 #[derive(Debug)]
-pub(super) struct Catalog(BTreeMap<String, Table>);
+pub(super) struct Catalog {
+    tables: BTreeMap<String, Table>,
+    views: Vec<View>,
+}
+
+/// One that kernel_app may read.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct View {
+    pub(super) name: String,
+    /// Quoted.
+    pub(super) tenant: String,
+}
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -102,6 +113,12 @@ JOIN unnest($1::text[], $2::text[]) t(name, tenant) ON t.name = format('%I.%I', 
 WHERE (x.indisunique OR x.indisexclusion)
   AND NOT EXISTS (SELECT FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k AND a.attname = t.tenant)";
 
+const VIEWS: &str = r"
+SELECT format('%I.%I', n.nspname, c.relname) AS name, quote_ident(a.attname) AS tenant
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'workspace_id'
+WHERE c.relkind IN ('v', 'm') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND has_column_privilege('kernel_app', c.oid, a.attnum, 'SELECT') ORDER BY 1";
+
 type TableRow = (String, String, Vec<String>, Vec<String>);
 
 impl Catalog {
@@ -121,21 +138,26 @@ impl Catalog {
         let (names, tenants): (Vec<_>, Vec<_>) =
             tables.values().map(|table| (table.name.clone(), table.tenant_name.clone())).unzip();
         let keys: Vec<(String, String)> =
-            sqlx::query_as(GLOBAL_KEYS).bind(names).bind(tenants).fetch_all(admin).await?;
+            sqlx::query_as(GLOBAL_KEYS).bind(names).bind(tenants).fetch_all(&mut *admin).await?;
         for (table, key) in keys {
             if let Some(table) = tables.get_mut(&table) {
                 table.global_keys.push(key);
             }
         }
-        Ok(Self(tables))
+        let views = sqlx::query_as(VIEWS).fetch_all(admin).await?;
+        Ok(Self { tables, views })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Table> {
-        self.0.get(name)
+        self.tables.get(name)
+    }
+
+    pub(super) fn views(&self) -> &[View] {
+        &self.views
     }
 
     pub(super) fn tenants(&self) -> impl Iterator<Item = &Table> {
-        self.0.values().filter(|table| table.is_tenant())
+        self.tables.values().filter(|table| table.is_tenant())
     }
 }
 

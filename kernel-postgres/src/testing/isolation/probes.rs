@@ -1,21 +1,12 @@
 //! The attempts on each table.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::PgConnection;
 
-use super::catalog::{Catalog, Column, Reference, Table, literal};
-use super::judge::{Expect, Outcome, Refused, Verdict, judge};
+use super::attempt::Attempt;
+use super::catalog::{Catalog, Column, Reference, Table, View, literal};
+use super::judge::Expect;
 use super::seed::{Seed, Seeds};
-use super::{Leak, Side, Workspaces, witness};
-
-/// One statement in one scope.
-struct Attempt {
-    probe: &'static str,
-    /// Whose scope, or none at all.
-    scope: Option<Side>,
-    sql: String,
-    expect: Expect,
-    fix: Option<String>,
-}
+use super::{Leak, Side, Workspaces};
 
 /// Makes all attempts and tells how many they were.
 pub(super) async fn all(
@@ -32,10 +23,37 @@ pub(super) async fn all(
         let target = Target { table, tenant, seed, seeds, catalog, workspaces };
         for attempt in target.attempts() {
             made += 1;
-            leaks.extend(target.make(app, attempt).await?);
+            leaks.extend(attempt.make(app, Some(table), workspaces).await?);
+        }
+    }
+    for view in catalog.views() {
+        for attempt in of_view(view, workspaces) {
+            made += 1;
+            leaks.extend(attempt.make(app, None, workspaces).await?);
         }
     }
     Ok(made)
+}
+
+/// A view that says whose its rows are, whatever it reads.
+fn of_view(view: &View, workspaces: Workspaces) -> [Attempt; 2] {
+    let own = literal(&workspaces.id(Side::A));
+    let attempt = |probe, scope, sql| Attempt {
+        object: view.name.clone(),
+        probe,
+        scope,
+        sql,
+        expect: Expect::NoRow,
+        fix: format!(
+            "ALTER VIEW {} SET (security_invoker = true); a materialized one cannot be kept apart: drop it",
+            view.name
+        ),
+    };
+    let rows = format!("SELECT count(*) FROM {}", view.name);
+    [
+        attempt("select", Some(Side::A), format!("{rows} WHERE {}::text <> {own}", view.tenant)),
+        attempt("select_without_scope", None, rows),
+    ]
 }
 
 /// A table to be tried.
@@ -54,14 +72,14 @@ impl Target<'_> {
         let foreign = self.insert(&self.for_workspace(Side::B));
         let (update, set) = (format!("UPDATE {name} SET {}", self.change()), self.tenant.quoted.clone());
         let (of_a, of_b) = (self.only(Side::A), self.only(Side::B));
-        let attempt = |probe, scope, sql, expect| Attempt { probe, scope, sql, expect, fix: None };
+        let attempt = |probe, scope, sql, expect| self.attempt(probe, scope, sql, expect);
         let (a, empty) = (Some(Side::A), Some(Side::Empty));
         let mut attempts = vec![
             attempt("own_row", a, format!("SELECT count(*) FROM {name}{of_a}"), Expect::OwnRow),
             attempt("select", a, self.select(Some(Side::A)), Expect::NoRow),
             attempt("insert", a, foreign.clone(), Expect::Refusal),
             attempt("update", a, format!("{update}{of_b}"), Expect::NoChange),
-            attempt("move", a, format!("UPDATE {name} SET {set} = {b}{of_a}"), Expect::NoChange),
+            attempt("move", a, format!("UPDATE {name} SET {set} = {b}{of_a}"), Expect::Refusal),
             attempt("delete", a, format!("DELETE FROM {name}{of_b}"), Expect::NoChange),
             attempt("upsert", a, self.upsert(), Expect::Refusal),
             attempt("duplicate", a, self.duplicate(), Expect::NoCollision(self.table.global_keys.clone())),
@@ -75,6 +93,20 @@ impl Target<'_> {
         ];
         attempts.extend(self.table.references.iter().filter_map(|reference| self.reference(reference)));
         attempts
+    }
+
+    fn attempt(&self, probe: &'static str, scope: Option<Side>, sql: String, expect: Expect) -> Attempt {
+        let (object, tenant) = (self.table.name.clone(), &self.tenant.quoted);
+        let fix = match &expect {
+            Expect::NoCollision(_) => format!("Put {tenant} into the unique key"),
+            Expect::NoReference(name) => {
+                format!("ALTER TABLE {object} DROP CONSTRAINT {name}; then write it again with {tenant} on both sides")
+            }
+            Expect::OwnRow | Expect::NoRow | Expect::Refusal | Expect::NoChange => format!(
+                "SELECT kernel.protect('{object}'); and let no other policy of kernel_app be wider; the doctor names it"
+            ),
+        };
+        Attempt { object, probe, scope, sql, expect, fix }
     }
 
     fn id(&self, side: Side) -> String {
@@ -170,7 +202,7 @@ impl Target<'_> {
 
     /// A row of A's that refers to B's; `None` for a key that only says which workspace, or leads to a global table.
     fn reference(&self, reference: &Reference) -> Option<Attempt> {
-        let parent = self.catalog.get(&reference.parent).filter(|parent| parent.is_tenant())?;
+        self.catalog.get(&reference.parent).filter(|parent| parent.is_tenant())?;
         let own: Vec<_> = reference.own.iter().filter(|own| **own != self.tenant.quoted).collect();
         if own.is_empty() {
             return None;
@@ -186,71 +218,6 @@ impl Target<'_> {
             let set: Vec<_> = to_b.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             format!("UPDATE {} SET {}{}", self.table.name, set.join(", "), self.only(Side::A))
         };
-        let fix = format!(
-            "ALTER TABLE {} DROP CONSTRAINT {}; then again as FOREIGN KEY ({}, …) REFERENCES {} ({}, …)",
-            self.table.name, reference.name, self.tenant.quoted, parent.name, parent.tenant_name
-        );
-        let expect = Expect::NoReference(reference.name.clone());
-        Some(Attempt { probe: "foreign_key", scope: Some(Side::A), sql, expect, fix: Some(fix) })
-    }
-
-    /// In a transaction of its own, which is rolled back.
-    async fn make(&self, app: &mut PgConnection, attempt: Attempt) -> Result<Option<Leak>, sqlx::Error> {
-        let own = attempt.scope.map(|side| self.workspaces.id(side));
-        let mut tx = app.begin().await?;
-        let scope =
-            own.as_ref().map(|own| format!("SET LOCAL app.workspace_id = {};", literal(own))).unwrap_or_default();
-        let setting = AssertSqlSafe(format!("{scope} SET CONSTRAINTS ALL IMMEDIATE"));
-        sqlx::raw_sql(setting).execute(&mut *tx).await?;
-        let before = witness::others(&mut tx, self.table, own.as_deref()).await?;
-        let result = run(&mut tx, &attempt.sql).await?;
-        // After an error the transaction is lost, and with it whatever it had changed.
-        let changed = result.is_ok() && witness::others(&mut tx, self.table, own.as_deref()).await? != before;
-        tx.rollback().await?;
-        Ok(self.leak(&attempt, judge(&attempt.expect, &Outcome { result, changed })))
-    }
-
-    fn leak(&self, attempt: &Attempt, verdict: Verdict) -> Option<Leak> {
-        let table = &self.table.name;
-        let (happened, fix) = match verdict {
-            Verdict::Held => return None,
-            Verdict::GotThrough(happened) => {
-                let fix = match (&attempt.fix, &attempt.expect) {
-                    (Some(fix), _) => fix.clone(),
-                    (None, Expect::NoCollision(_)) => format!("Put {} into the unique key", self.tenant.quoted),
-                    _ => format!(
-                        "SELECT kernel.protect('{table}'); and let no other policy of kernel_app be wider; the doctor names it"
-                    ),
-                };
-                (happened, fix)
-            }
-            Verdict::Unclear(happened) => {
-                let fix = format!(
-                    "Say what its columns take: TenantIsolation::new().value(\"{table}\", \"a_column\", \"'an SQL expression {{n}}'\"). Tried: {}",
-                    attempt.sql
-                );
-                (happened, fix)
-            }
-        };
-        Some(Leak { table: table.clone(), probe: attempt.probe, happened, fix })
-    }
-}
-
-/// Rows counted by a SELECT, touched by others. An error that is not Postgres' answer is the caller's.
-async fn run(tx: &mut PgConnection, sql: &str) -> Result<Result<i64, Refused>, sqlx::Error> {
-    let statement = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
-    let done = if sql.starts_with("SELECT") {
-        statement.fetch_one(tx).await.and_then(|row| row.try_get(0))
-    } else {
-        statement.execute(tx).await.map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-    };
-    match done {
-        Ok(rows) => Ok(Ok(rows)),
-        Err(sqlx::Error::Database(error)) => Ok(Err(Refused {
-            code: error.code().unwrap_or_default().into_owned(),
-            message: error.message().to_owned(),
-            constraint: error.constraint().unwrap_or_default().to_owned(),
-        })),
-        Err(error) => Err(error),
+        Some(self.attempt("foreign_key", Some(Side::A), sql, Expect::NoReference(reference.name.clone())))
     }
 }
