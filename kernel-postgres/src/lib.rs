@@ -11,6 +11,7 @@ mod audit;
 mod begin;
 mod billing;
 mod connect;
+pub mod doctor;
 mod error;
 mod guard;
 mod identity;

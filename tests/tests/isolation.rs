@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use saas_kernel::id::WorkspaceId;
+use saas_kernel_postgres::testing::assert_tenant_isolation;
 use saas_kernel_tests::{Answer, TestApp, TestResult};
 use serde_json::{Value, json};
 use sqlx::Connection;
@@ -56,6 +57,15 @@ async fn a_stranger_and_a_missing_workspace_look_alike() -> TestResult {
         }
     }
     assert_eq!(ada.get(&ada.at(&format!("/projects/{project}"))).await?.body["name"], "First project");
+    Ok(())
+}
+
+/// Every table that the catalog has, also those that nobody thought of here.
+#[tokio::test]
+async fn no_table_lets_another_workspace_in() -> TestResult {
+    let app = TestApp::start().await?;
+    app.sign_up("Ada").await?;
+    assert_tenant_isolation(&app.db).await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use saas_kernel_tests::{TestResult, eventually};
+use saas_kernel_tests::{TestResult, eventually, test_db};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -82,7 +82,8 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
 #[tokio::test]
 async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
     for (command, environment, says) in [
-        ("dance", vec![], "there are: serve, migrate"),
+        ("dance", vec![], "there are: serve, migrate [--dry-run], doctor"),
+        ("doctor", vec![], "OWNER_DATABASE_URL is not set; it looks like postgres://"),
         ("migrate", vec![], "OWNER_DATABASE_URL is not set; it looks like postgres://"),
         ("serve", vec![("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x")], "SYSTEM_DATABASE_URL is not set"),
         (
@@ -108,6 +109,25 @@ async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(says), "{command}: {error}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_doctor_looks_through_the_whole_schema() -> TestResult {
+    let db = test_db().await?;
+    let doctor = async || reference("doctor").env("OWNER_DATABASE_URL", db.admin_url()).output().await;
+    let healthy = doctor().await?;
+    let (said, complained) = (String::from_utf8_lossy(&healthy.stdout), String::from_utf8_lossy(&healthy.stderr));
+    assert!(healthy.status.success() && said == "nothing found\n", "{said}{complained}");
+    let plant = "ALTER TABLE tracker.projects NO FORCE ROW LEVEL SECURITY";
+    sqlx::query(plant).execute(&mut db.admin().await?).await?;
+    let sick = doctor().await?;
+    let (said, complained) = (String::from_utf8_lossy(&sick.stdout), String::from_utf8_lossy(&sick.stderr));
+    assert!(!sick.status.success() && complained.contains("1 found"), "{said}{complained}");
+    assert!(
+        said.contains("rls_not_forced: tracker.projects: ") && said.contains("ALTER TABLE tracker.projects FORCE"),
+        "{said}"
+    );
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use std::io::Write;
 
 use saas_kernel::{BoxError, Kernel, ProductConfig};
 use saas_kernel_axum::App;
+use saas_kernel_postgres::doctor::Doctor;
 use saas_kernel_postgres::{Migrations, PgStore, PgSystem};
 use saas_kernel_stripe::StripeBilling;
 
@@ -78,7 +79,7 @@ pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, 
 
 /// Brings the database up to date with the owner's URL, apart from serving; `--dry-run` only tells.
 pub async fn migrate() -> Result<(), BoxError> {
-    let url = settings::required("OWNER_DATABASE_URL", "postgres://owner:password@host:5432/database")?;
+    let url = owner_url()?;
     let migrations = Migrations::kernel().product(&PRODUCT_MIGRATIONS);
     if std::env::args().any(|argument| argument == "--dry-run") {
         let pending = migrations.pending(&url).await?;
@@ -87,6 +88,23 @@ pub async fn migrate() -> Result<(), BoxError> {
         say(&format!("{} migrations applied", migrations.run(&url).await?));
     }
     Ok(())
+}
+
+/// Looks through the database for what would let one workspace reach another's rows; an error if there is anything.
+pub async fn doctor() -> Result<(), BoxError> {
+    let findings = Doctor::new().examine_url(&owner_url()?).await?;
+    if findings.is_empty() {
+        say("nothing found");
+        return Ok(());
+    }
+    for finding in &findings {
+        say(&format!("{finding}\n"));
+    }
+    Err(format!("{} found; each with the SQL that mends it", findings.len()).into())
+}
+
+fn owner_url() -> Result<String, BoxError> {
+    settings::required("OWNER_DATABASE_URL", "postgres://owner:password@host:5432/database")
 }
 
 /// For the person at the terminal; the log goes to standard error. Somebody who stops reading does not stop the app.

@@ -1,4 +1,4 @@
-//! The reference app's commands: `serve` (the default), `migrate`, `demo`.
+//! The reference app's commands: `serve` (the default), `migrate`, `doctor`, `demo`.
 
 use std::process::ExitCode;
 
@@ -13,8 +13,9 @@ async fn main() -> ExitCode {
     let done = match command.as_str() {
         "serve" => reference::serve().await,
         "migrate" => reference::migrate().await,
+        "doctor" => reference::doctor().await,
         "demo" => reference::demo::run().await,
-        other => Err(format!("`{other}` is no command; there are: serve, migrate [--dry-run], demo").into()),
+        other => Err(format!("`{other}` is no command; there are: serve, migrate [--dry-run], doctor, demo").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

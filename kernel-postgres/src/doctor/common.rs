@@ -1,0 +1,32 @@
+//! What the checks have in common, as the beginning of each query. Postgres leaves out what a query does not use.
+
+/// `request_role`: what a request may act as. `login_role`: what either login may act as. Both hold 0, which is PUBLIC.
+/// `rel`: every relation outside the system's schemas. `tenant`: the tables with a column `workspace_id`, partitions left to
+/// their parents: rows are reached through those, and a direct grant on a partition is a finding of its own.
+/// `granted`: what the two logins may do with which relation, column by column where it was granted so.
+pub(super) const WITH: &str = r"
+WITH RECURSIVE request_role(oid) AS (
+    SELECT unnest(ARRAY[0::oid, to_regrole('kernel_app')::oid])
+    UNION SELECT m.roleid FROM request_role r JOIN pg_auth_members m ON m.member = r.oid
+), login_role(oid) AS (
+    SELECT unnest(ARRAY[0::oid, to_regrole('kernel_app')::oid, to_regrole('kernel_system')::oid])
+    UNION SELECT m.roleid FROM login_role r JOIN pg_auth_members m ON m.member = r.oid
+), rel AS (
+    SELECT c.*, n.nspname, format('%I.%I', n.nspname, c.relname) AS name,
+           EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS of_extension
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+), tenant AS (
+    SELECT r.*, a.attnum AS ws, a.attnotnull AS ws_not_null, a.atttypid AS ws_type
+    FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = 'workspace_id' AND NOT a.attisdropped
+    WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition
+), granted AS (
+    SELECT g.*, CASE g.role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.role)) END AS grantee
+    FROM (SELECT c.oid AS rel, NULL::name AS col, a.grantee AS role, a.privilege_type AS privilege
+          FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+          UNION ALL
+          SELECT t.attrelid, t.attname, a.grantee, a.privilege_type
+          FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a WHERE NOT t.attisdropped) g
+    WHERE g.role IN (SELECT oid FROM login_role)
+)
+";

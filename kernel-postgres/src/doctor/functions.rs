@@ -1,0 +1,53 @@
+//! Functions that run as their owner, and views that read as theirs.
+
+use super::checks::Check;
+
+pub(super) const CHECKS: &[Check] = &[
+    ("definer_search_path", DEFINER_SEARCH_PATH),
+    ("definer_public", DEFINER_PUBLIC),
+    ("definer_owner", DEFINER_OWNER),
+    ("view_not_invoker", VIEW_NOT_INVOKER),
+];
+
+/// `"$user"` and an empty setting leave the choice to the caller.
+const DEFINER_SEARCH_PATH: &str = r#"
+SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner with the caller''s search_path: the caller chooses what its names mean',
+       format('ALTER ROUTINE %s SET search_path = pg_catalog, pg_temp; -- and write its other names with their schema', p.oid::regprocedure)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search\_path=%' AND c NOT LIKE '%$user%') ORDER BY 1"#;
+
+/// A new function is everybody's until it is revoked.
+const DEFINER_PUBLIC: &str = r"
+SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner and everybody may call it',
+       format('REVOKE ALL ON ROUTINE %s FROM PUBLIC; -- then GRANT EXECUTE to who needs it', p.oid::regprocedure)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+  AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) ORDER BY 1";
+
+/// A superuser's and a BYPASSRLS role's function is held by no policy, for whomever it works; kernel_owner's sees every workspace, which
+/// kernel_system does anyway. kernel_lookup has only the grants of the look-ups.
+const DEFINER_OWNER: &str = r"
+SELECT format('function %s', p.oid::regprocedure),
+       format('requests can call it, and its owner %I %s', o.rolname,
+              CASE WHEN o.rolsuper OR o.rolbypassrls THEN 'is above row-level security' ELSE 'sees every workspace' END),
+       format('ALTER ROUTINE %s OWNER TO kernel_lookup; -- then grant kernel_lookup what it reads, with a policy', p.oid::regprocedure)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+  AND EXISTS (
+    SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+    WHERE a.grantee IN (SELECT oid FROM login_role) AND (o.rolsuper OR o.rolbypassrls)
+       OR a.grantee IN (SELECT oid FROM request_role)
+          AND (pg_has_role(o.oid, to_regrole('kernel_owner')::oid, 'MEMBER') OR pg_has_role(o.oid, to_regrole('kernel_system')::oid, 'MEMBER'))
+  ) ORDER BY 1";
+
+const VIEW_NOT_INVOKER: &str = r"
+SELECT name, format('%s read it with the rights of its owner %I, past the policies that hold them', g.who, pg_get_userbyid(relowner)),
+       format('ALTER VIEW %s SET (security_invoker = true);', name)
+FROM rel CROSS JOIN LATERAL (SELECT string_agg(DISTINCT grantee, ', ') AS who FROM granted
+                             WHERE granted.rel = rel.oid AND granted.role IN (SELECT oid FROM request_role)) g
+WHERE relkind = 'v' AND g.who IS NOT NULL AND NOT of_extension
+  AND NOT EXISTS (SELECT FROM pg_options_to_table(reloptions) WHERE option_name = 'security_invoker' AND option_value::boolean) ORDER BY name";

@@ -1,0 +1,48 @@
+//! Policies and the settings they read.
+
+use super::checks::Check;
+
+pub(super) const CHECKS: &[Check] =
+    &[("no_tenant_policy", NO_TENANT_POLICY), ("policy_too_wide", POLICY_TOO_WIDE), ("scope_function", SCOPE_FUNCTION)];
+
+const NO_TENANT_POLICY: &str = r"
+SELECT name, 'the policy `tenant` for kernel_app is missing: nothing ties its rows to the scope',
+       format('DROP POLICY IF EXISTS tenant ON %s; CREATE POLICY tenant ON %s TO kernel_app USING (workspace_id = (SELECT kernel.ws())) '
+              'WITH CHECK (workspace_id = (SELECT kernel.ws()));', name, name)
+FROM tenant WHERE NOT EXISTS (
+    SELECT FROM pg_policy WHERE polrelid = tenant.oid AND polname = 'tenant' AND polpermissive AND polcmd = '*'
+       AND polroles && ARRAY[0::oid, to_regrole('kernel_app')::oid]
+) ORDER BY name";
+
+/// Permissive policies are joined with OR, so each must hold by itself. On a tenant table: the comparison with the scope, alone or
+/// as the first part of an AND. `pg_get_expr` writes every bracket, so a text that begins so is one. On other tables
+/// nobody can know what is right; an expression that does not look at the scope at all is wrong.
+const POLICY_TOO_WIDE: &str = r"
+, wide AS (
+    SELECT p.polname, r.name, t.oid IS NOT NULL AS tenant,
+           string_agg(DISTINCT e.expr, ' and ') AS expr
+    FROM pg_policy p JOIN rel r ON r.oid = p.polrelid LEFT JOIN tenant t ON t.oid = r.oid
+    CROSS JOIN LATERAL unnest(ARRAY[pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)]) e(expr)
+    WHERE e.expr IS NOT NULL AND p.polpermissive AND p.polroles && ARRAY(SELECT oid FROM request_role)
+      AND (r.oid IN (SELECT oid FROM tenant) OR r.oid IN (SELECT g.rel FROM granted g))
+      AND CASE WHEN t.oid IS NULL THEN e.expr !~ 'kernel\.(ws|me)\(\)' OR e.expr ~* '\mOR true\M' OR e.expr ~* '\mtrue OR\M'
+               ELSE NOT EXISTS (SELECT FROM unnest(ARRAY['(workspace_id = ( SELECT kernel.ws() AS ws))', '(workspace_id = kernel.ws())']) ok
+                                WHERE e.expr = ok OR starts_with(e.expr, '(' || ok || ' AND ')) END
+    GROUP BY 1, 2, 3
+)
+SELECT format('policy %I ON %s', polname, name), format('it lets a request at rows where %s, whatever its scope is', expr),
+       CASE WHEN tenant AND polname = 'tenant'
+            THEN format('DROP POLICY tenant ON %s; CREATE POLICY tenant ON %s TO kernel_app USING (workspace_id = (SELECT kernel.ws())) '
+                        'WITH CHECK (workspace_id = (SELECT kernel.ws()));', name, name)
+            ELSE format('DROP POLICY %I ON %s;', polname, name) END
+FROM wide ORDER BY 1";
+
+/// Every policy stands on these two.
+const SCOPE_FUNCTION: &str = r"
+SELECT format('function %s()', f.name), format('it no longer reads the setting %s alone, so every policy compares with something else', f.setting),
+       format('CREATE OR REPLACE FUNCTION %s() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE '
+              'RETURN nullif(current_setting(%L, true), %L)::uuid;', f.name, f.setting, '')
+FROM (VALUES ('kernel.ws', 'app.workspace_id'), ('kernel.me', 'app.self_id')) f(name, setting)
+LEFT JOIN pg_proc p ON p.oid = to_regprocedure(f.name || '()')
+WHERE coalesce(pg_get_function_sqlbody(p.oid) <> format('RETURN (NULLIF(current_setting(%L::text, true), %L::text))::uuid', f.setting, ''), true)
+   OR p.prosecdef OR p.proconfig IS NOT NULL";

@@ -1,0 +1,45 @@
+//! The triggers that keep limits and the audit log, and those with which Postgres checks references.
+
+use super::checks::Check;
+
+pub(super) const CHECKS: &[Check] =
+    &[("trigger_disabled", TRIGGER_DISABLED), ("counting_trigger", COUNTING_TRIGGER), ("audit_trigger", AUDIT_TRIGGER)];
+
+const TRIGGER_DISABLED: &str = r"
+SELECT format('trigger %I ON %s', g.tgname, r.name),
+       CASE WHEN g.tgisinternal THEN 'references are not checked' ELSE format('%s does not run', g.tgfoid::regproc) END,
+       format('ALTER TABLE %s ENABLE TRIGGER %I;', r.name, g.tgname)
+FROM pg_trigger g JOIN rel r ON r.oid = g.tgrelid JOIN pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgenabled NOT IN ('O', 'A')
+  AND (g.tgisinternal AND r.oid IN (SELECT oid FROM tenant) OR p.pronamespace = to_regnamespace('kernel')) ORDER BY 1";
+
+/// A table with one of `kernel.protect`'s counting triggers needs all of them. tgtype: 1 for each row, 4 insert, 8 delete, 16 update.
+const COUNTING_TRIGGER: &str = r"
+, counted AS (
+    SELECT r.oid, r.name, min(split_part(encode(g.tgargs, 'escape'), '\000', 1)) AS key,
+           EXISTS (SELECT FROM pg_attribute WHERE attrelid = r.oid AND attname = 'deleted_at' AND NOT attisdropped) AS soft
+    FROM pg_trigger g JOIN rel r ON r.oid = g.tgrelid
+    WHERE g.tgparentid = 0 AND g.tgfoid IN (to_regproc('kernel.count_row'), to_regproc('kernel.uncount_row')) GROUP BY 1, 2
+)
+SELECT format('trigger %s ON %s', e.trigger, c.name), format('it is missing or incomplete: the limit `%s` counts wrong', c.key),
+       format('CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %sEXECUTE FUNCTION kernel.%s(%L);', e.trigger, e.moment, c.name,
+              CASE WHEN c.soft THEN format('WHEN (%s) ', e.condition) ELSE '' END, e.function, c.key)
+FROM counted c
+JOIN (VALUES ('count_insert', 'AFTER INSERT', 5, 'count_row', 'NEW.deleted_at IS NULL', false),
+             ('count_delete', 'AFTER DELETE', 9, 'uncount_row', 'OLD.deleted_at IS NULL', false),
+             ('count_soft_delete', 'AFTER UPDATE OF deleted_at', 17, 'uncount_row', 'OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL', true),
+             ('count_restore', 'AFTER UPDATE OF deleted_at', 17, 'count_row', 'OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL', true)
+     ) e(trigger, moment, type, function, condition, soft_only) ON c.soft OR NOT e.soft_only
+WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = e.trigger AND g.tgtype = e.type
+                  AND g.tgfoid = to_regproc('kernel.' || e.function) AND (g.tgqual IS NOT NULL) = c.soft) ORDER BY 1";
+
+/// tgtype: 1 for each row, 2 before, 8 delete, 16 update, 32 truncate.
+const AUDIT_TRIGGER: &str = r"
+SELECT format('trigger %s ON %s', e.trigger, r.name), 'it is missing: entries of the audit log can be changed or deleted',
+       format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION kernel.refuse_change();', e.trigger, e.moment, r.name, e.level)
+FROM rel r
+JOIN (VALUES ('append_only', 'BEFORE UPDATE OR DELETE', 27, 'ROW'), ('no_truncate', 'BEFORE TRUNCATE', 34, 'STATEMENT')) e(trigger, moment, type, level) ON true
+WHERE (r.oid = to_regclass('kernel.audit_log')
+       OR e.trigger = 'no_truncate' AND r.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('kernel.audit_log')))
+  AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgname = e.trigger AND g.tgtype = e.type
+                  AND g.tgfoid = to_regproc('kernel.refuse_change')) ORDER BY 1";

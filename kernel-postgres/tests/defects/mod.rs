@@ -1,0 +1,203 @@
+//! One defect each, as somebody in a hurry would make it.
+
+/// What is planted and what the doctor has to say.
+pub(crate) struct Defect {
+    /// The check that finds it.
+    pub(crate) check: &'static str,
+    /// On what.
+    pub(crate) object: &'static str,
+    /// The SQL that makes it.
+    pub(crate) plant: &'static str,
+    /// Whether the fix can be run as it stands; otherwise it is a comment for a person.
+    pub(crate) mended: bool,
+}
+
+const fn defect(check: &'static str, object: &'static str, plant: &'static str) -> Defect {
+    Defect { check, object, plant, mended: true }
+}
+
+const fn for_a_person(check: &'static str, object: &'static str, plant: &'static str) -> Defect {
+    Defect { check, object, plant, mended: false }
+}
+
+/// Of one database.
+pub(crate) const DEFECTS: &[Defect] = &[
+    // tables
+    defect("rls_disabled", "app.tasks", "ALTER TABLE app.tasks DISABLE ROW LEVEL SECURITY"),
+    defect("rls_disabled", "kernel.memberships", "ALTER TABLE kernel.memberships DISABLE ROW LEVEL SECURITY"),
+    defect(
+        "rls_disabled",
+        "public.forgotten",
+        "CREATE TABLE public.forgotten (workspace_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (workspace_id, id));
+         GRANT SELECT ON public.forgotten TO kernel_app",
+    ),
+    defect("rls_not_forced", "app.tasks", "ALTER TABLE app.tasks NO FORCE ROW LEVEL SECURITY"),
+    defect("rls_not_forced", "kernel.users", "ALTER TABLE kernel.users NO FORCE ROW LEVEL SECURITY"),
+    defect("reachable_without_rls", "kernel.users", "ALTER TABLE kernel.users DISABLE ROW LEVEL SECURITY"),
+    defect(
+        "reachable_without_rls",
+        "app.notes",
+        "CREATE TABLE app.notes (id uuid PRIMARY KEY, body text); GRANT SELECT (body) ON app.notes TO PUBLIC",
+    ),
+    defect(
+        "reachable_without_rls",
+        "app.reports",
+        "CREATE TABLE app.reports (id uuid PRIMARY KEY); CREATE ROLE defect_group; GRANT SELECT ON app.reports TO defect_group;
+         GRANT defect_group TO kernel_system",
+    ),
+    defect("workspace_id_nullable", "app.hits", "CREATE TABLE app.hits (workspace_id uuid, id uuid PRIMARY KEY, hit int);
+         ALTER TABLE app.hits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"),
+    defect(
+        "workspace_id_type",
+        "app.hits",
+        "CREATE TABLE app.hits (workspace_id text NOT NULL, id uuid NOT NULL, PRIMARY KEY (workspace_id, id))",
+    ),
+    defect(
+        "primary_key",
+        "app.visits",
+        "ALTER TABLE app.visits DROP CONSTRAINT visits_pkey, ADD PRIMARY KEY (id, workspace_id, at)",
+    ),
+    for_a_person("primary_key", "app.hits", "CREATE TABLE app.hits (workspace_id uuid NOT NULL)"),
+    for_a_person(
+        "shared_sequence",
+        "column number OF app.tasks",
+        "ALTER TABLE app.tasks ADD number bigint GENERATED ALWAYS AS IDENTITY",
+    ),
+    for_a_person("shared_sequence", "column number OF app.tasks", "ALTER TABLE app.tasks ADD number serial"),
+    defect("materialized_view", "app.totals", "CREATE MATERIALIZED VIEW app.totals AS SELECT count(*) FROM app.open_projects"),
+    // policies
+    defect("no_tenant_policy", "app.tasks", "DROP POLICY tenant ON app.tasks"),
+    defect("no_tenant_policy", "app.tasks", "DROP POLICY tenant ON app.tasks; CREATE POLICY tenant ON app.tasks FOR SELECT TO kernel_app
+         USING (workspace_id = (SELECT kernel.ws()))"),
+    defect("policy_too_wide", "policy anyone ON app.tasks", "CREATE POLICY anyone ON app.tasks FOR SELECT TO kernel_app USING (true)"),
+    defect("policy_too_wide", "policy anyone ON app.tasks", "CREATE POLICY anyone ON app.tasks TO PUBLIC USING (title <> '')"),
+    defect("policy_too_wide", "policy own ON app.tasks", "CREATE POLICY own ON app.tasks TO kernel_app
+         USING (workspace_id = (SELECT kernel.ws()) OR title = 'public')"),
+    defect("policy_too_wide", "policy puts ON app.tasks", "CREATE POLICY puts ON app.tasks FOR INSERT TO kernel_app WITH CHECK (true)"),
+    defect("policy_too_wide", "policy moves ON app.tasks", "CREATE POLICY moves ON app.tasks FOR UPDATE TO kernel_app
+         USING (workspace_id = (SELECT kernel.ws())) WITH CHECK (true)"),
+    defect("policy_too_wide", "policy tenant ON app.tasks", "ALTER POLICY tenant ON app.tasks USING (true)"),
+    defect("policy_too_wide", "policy seen ON kernel.users", "CREATE POLICY seen ON kernel.users FOR SELECT TO kernel_app USING (true)"),
+    defect("scope_function", "function kernel.ws()", "CREATE OR REPLACE FUNCTION kernel.ws() RETURNS uuid LANGUAGE sql STABLE
+         RETURN coalesce(nullif(current_setting('app.workspace_id', true), ''), current_setting('app.default', true))::uuid"),
+    // grants
+    defect("dangerous_grant", "app.tasks", "GRANT TRUNCATE ON app.tasks TO kernel_app"),
+    defect("dangerous_grant", "app.tasks", "GRANT ALL ON app.tasks TO kernel_system"),
+    defect("dangerous_grant", "kernel.users", "GRANT REFERENCES (id) ON kernel.users TO kernel_app"),
+    defect("dangerous_grant", "app.projects", "GRANT TRIGGER ON app.projects TO PUBLIC"),
+    defect("partition_grant", "app.visits_default", "GRANT SELECT ON app.visits_default TO kernel_app"),
+    defect("partition_grant", "kernel.audit_log_default", "GRANT INSERT (action) ON kernel.audit_log_default TO kernel_system"),
+    defect("column_grant", "column password_hash OF kernel.users", "GRANT SELECT (password_hash) ON kernel.users TO kernel_app"),
+    defect("column_grant", "column plan OF kernel.workspaces", "GRANT UPDATE ON kernel.workspaces TO kernel_app"),
+    defect("column_grant", "column cap OF kernel.usage", "GRANT UPDATE ON kernel.usage TO kernel_app"),
+    defect("column_grant", "column at OF kernel.audit_log", "GRANT INSERT (at) ON kernel.audit_log TO kernel_system"),
+    defect("create_privilege", "SCHEMA public", "GRANT CREATE ON SCHEMA public TO PUBLIC"),
+    defect("create_privilege", "SCHEMA app", "GRANT CREATE ON SCHEMA app TO kernel_app"),
+    defect("default_privileges", "default privileges of kernel_owner IN SCHEMA app",
+           "ALTER DEFAULT PRIVILEGES FOR ROLE kernel_owner IN SCHEMA app GRANT SELECT ON TABLES TO kernel_app"),
+    // functions and views
+    defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER RETURN 1;
+         ALTER FUNCTION app.f() OWNER TO kernel_lookup; REVOKE ALL ON FUNCTION app.f() FROM PUBLIC"),
+    defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER
+         SET search_path = \"$user\", public RETURN 1; ALTER FUNCTION app.f() OWNER TO kernel_lookup; REVOKE ALL ON FUNCTION app.f() FROM PUBLIC"),
+    defect("definer_search_path", "function kernel.login_lookup(text)", "ALTER FUNCTION kernel.login_lookup RESET search_path"),
+    defect("definer_public", "function kernel.login_lookup(text)", "GRANT EXECUTE ON FUNCTION kernel.login_lookup TO PUBLIC"),
+    defect("definer_public", "function app.p()", "CREATE PROCEDURE app.p() LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS '';
+         ALTER PROCEDURE app.p() OWNER TO kernel_lookup"),
+    defect("definer_owner", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog RETURN 1;
+         REVOKE ALL ON FUNCTION app.f() FROM PUBLIC; GRANT EXECUTE ON FUNCTION app.f() TO kernel_system"),
+    defect("definer_owner", "function kernel.login_lookup(text)", "ALTER FUNCTION kernel.login_lookup OWNER TO kernel_owner"),
+    defect("view_not_invoker", "app.open_projects", "ALTER VIEW app.open_projects RESET (security_invoker)"),
+    defect("view_not_invoker", "public.all_tasks", "CREATE VIEW public.all_tasks AS SELECT * FROM app.tasks; GRANT SELECT (title) ON public.all_tasks TO PUBLIC"),
+    // references
+    defect("foreign_key", "constraint single ON app.tasks", "CREATE UNIQUE INDEX single_id ON app.projects (id);
+         ALTER TABLE app.tasks ADD CONSTRAINT single FOREIGN KEY (project_id) REFERENCES app.projects (id) ON DELETE SET NULL ON UPDATE CASCADE"),
+    defect("foreign_key_sets_workspace", "constraint tasks_parent ON app.tasks", "ALTER TABLE app.tasks DROP CONSTRAINT tasks_parent,
+         ADD CONSTRAINT tasks_parent FOREIGN KEY (workspace_id, parent_id) REFERENCES app.tasks ON DELETE SET NULL"),
+    for_a_person("foreign_key_sets_workspace", "constraint tasks_parent ON app.tasks", "ALTER TABLE app.tasks DROP CONSTRAINT tasks_parent,
+         ADD CONSTRAINT tasks_parent FOREIGN KEY (workspace_id, parent_id) REFERENCES app.tasks ON UPDATE SET NULL"),
+    defect("audit_foreign_key", "constraint of_workspace ON kernel.audit_log",
+           "ALTER TABLE kernel.audit_log ADD CONSTRAINT of_workspace FOREIGN KEY (workspace_id) REFERENCES kernel.workspaces"),
+    // keys
+    defect("unique_across_workspaces", "constraint projects_name ON app.projects", "ALTER TABLE app.projects DROP CONSTRAINT projects_name,
+         ADD CONSTRAINT projects_name UNIQUE NULLS NOT DISTINCT (name)"),
+    defect("unique_across_workspaces", "index app.one_title", "CREATE UNIQUE INDEX one_title ON app.tasks (title) INCLUDE (workspace_id) WHERE title <> ''"),
+    for_a_person("unique_across_workspaces", "constraint apart ON app.projects", "ALTER TABLE app.projects ADD CONSTRAINT apart EXCLUDE (name WITH =)"),
+    defect("no_tenant_index", "app.tasks", "ALTER TABLE app.tasks DROP CONSTRAINT tasks_parent, DROP CONSTRAINT tasks_pkey; DROP INDEX app.tasks_title"),
+    defect("index_not_leakproof", "index app.by_mood", "CREATE TYPE app.mood AS ENUM ('good', 'bad'); ALTER TABLE app.tasks ADD mood app.mood DEFAULT 'good';
+         CREATE INDEX by_mood ON app.tasks (workspace_id, mood)"),
+    for_a_person("index_not_leakproof", "index app.by_price", "ALTER TABLE app.tasks ADD price numeric; CREATE INDEX by_price ON app.tasks (workspace_id, price)"),
+    for_a_person("index_not_leakproof", "index app.by_lower", "CREATE INDEX by_lower ON app.tasks (workspace_id, lower(title))"),
+    // triggers
+    defect("trigger_disabled", "trigger count_insert ON app.projects", "ALTER TABLE app.projects DISABLE TRIGGER count_insert"),
+    defect("trigger_disabled", "trigger count_delete ON app.projects", "ALTER TABLE app.projects ENABLE REPLICA TRIGGER count_delete"),
+    defect("trigger_disabled", "trigger append_only ON kernel.audit_log", "ALTER TABLE kernel.audit_log DISABLE TRIGGER append_only"),
+    defect("trigger_disabled", "trigger append_only ON kernel.audit_log_default", "ALTER TABLE kernel.audit_log_default DISABLE TRIGGER append_only"),
+    defect("trigger_disabled", "trigger no_truncate ON kernel.audit_log_default", "ALTER TABLE kernel.audit_log_default DISABLE TRIGGER ALL"),
+    defect("counting_trigger", "trigger count_restore ON app.projects", "DROP TRIGGER count_restore ON app.projects"),
+    defect("counting_trigger", "trigger count_insert ON app.projects", "DROP TRIGGER count_insert ON app.projects;
+         CREATE TRIGGER count_insert AFTER INSERT ON app.projects FOR EACH ROW EXECUTE FUNCTION kernel.count_row('projects')"),
+    defect("counting_trigger", "trigger count_soft_delete ON app.tasks", "SELECT kernel.protect('app.tasks', 'tasks'); ALTER TABLE app.tasks ADD deleted_at timestamptz"),
+    defect("audit_trigger", "trigger append_only ON kernel.audit_log", "DROP TRIGGER append_only ON kernel.audit_log"),
+    defect("audit_trigger", "trigger no_truncate ON kernel.audit_log_default", "DROP TRIGGER no_truncate ON kernel.audit_log_default"),
+    // partitions
+    defect("partition_missing", "kernel.outbox_default", "DROP TABLE kernel.outbox_default"),
+];
+
+/// Of the cluster's roles.
+pub(crate) const ROLE_DEFECTS: &[Defect] = &[
+    defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app SUPERUSER"),
+    defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app BYPASSRLS"),
+    defect("role_attribute", "role kernel_system", "ALTER ROLE kernel_system BYPASSRLS"),
+    defect("role_attribute", "role kernel_system", "ALTER ROLE kernel_system CREATEROLE CREATEDB REPLICATION"),
+    defect("role_attribute", "role kernel_owner", "ALTER ROLE kernel_owner LOGIN"),
+    defect("role_attribute", "role kernel_lookup", "ALTER ROLE kernel_lookup LOGIN"),
+    defect("role_attribute", "role kernel_lookup", "ALTER ROLE kernel_lookup BYPASSRLS"),
+    defect("role_member", "role kernel_app", "GRANT kernel_owner TO kernel_app"),
+    defect("role_member", "role kernel_app", "GRANT kernel_system TO kernel_app"),
+    defect("role_member", "role kernel_app", "GRANT pg_read_all_data TO kernel_app"),
+    defect("role_member", "role kernel_system", "GRANT pg_write_all_data TO kernel_system"),
+    defect(
+        "role_member",
+        "role kernel_app",
+        "CREATE ROLE between; GRANT kernel_lookup TO between; GRANT between TO kernel_app",
+    ),
+    defect("role_owns", "TABLE kernel.usage", "ALTER TABLE kernel.usage OWNER TO kernel_app"),
+    defect("role_owns", "SCHEMA kernel", "ALTER SCHEMA kernel OWNER TO kernel_system"),
+    defect("role_owns", "VIEW public.v", "CREATE VIEW public.v AS SELECT 1; ALTER VIEW public.v OWNER TO kernel_app"),
+    defect("role_owns", "DATABASE postgres", "ALTER DATABASE postgres OWNER TO kernel_app"),
+    defect("role_owns", "TABLE kernel.settings", "ALTER TABLE kernel.settings OWNER TO kernel_lookup"),
+    defect("create_privilege", "DATABASE postgres", "GRANT CREATE ON DATABASE postgres TO kernel_app"),
+    defect("role_timeout", "statement_timeout of role kernel_app", "ALTER ROLE kernel_app RESET statement_timeout"),
+    defect("role_timeout", "lock_timeout of role kernel_system", "ALTER ROLE kernel_system SET lock_timeout = 0"),
+    defect(
+        "role_timeout",
+        "idle_in_transaction_session_timeout of role kernel_app",
+        "ALTER ROLE kernel_app IN DATABASE postgres SET idle_in_transaction_session_timeout = '0'",
+    ),
+    defect(
+        "role_setting",
+        "app.workspace_id of ROLE kernel_app",
+        "ALTER ROLE kernel_app SET app.workspace_id = '01890a5d-ac96-774b-bcce-b302099a8057'",
+    ),
+    defect(
+        "role_setting",
+        "role of ROLE kernel_app",
+        "ALTER ROLE kernel_app IN DATABASE postgres SET role = 'kernel_system'",
+    ),
+    defect(
+        "role_setting",
+        "app.workspace_id of DATABASE postgres",
+        "ALTER DATABASE postgres SET app.workspace_id = '01890a5d-ac96-774b-bcce-b302099a8057'",
+    ),
+    defect(
+        "role_setting",
+        "session_replication_role of ROLE ALL",
+        "ALTER ROLE ALL SET session_replication_role = replica",
+    ),
+    defect(
+        "parameter_grant",
+        "parameter session_replication_role",
+        "GRANT SET ON PARAMETER session_replication_role TO kernel_app",
+    ),
+];
