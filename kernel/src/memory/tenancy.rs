@@ -1,0 +1,4 @@
+//! Workspaces and their members.
+
+pub(crate) mod members;
+pub(crate) mod workspaces;
