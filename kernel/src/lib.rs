@@ -16,6 +16,7 @@
 //! | [`guard`] | rate limits and idempotency |
 //! | [`hooks`], [`config`] | where the product plugs in |
 //! | [`memory`] | in-process adapters |
+//! | `conformance` | what every adapter must do, as suites to run (feature `conformance`) |
 //!
 //! # A mutation
 //!
@@ -35,6 +36,8 @@ pub mod audit;
 pub mod billing;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod ctx;
 pub mod error;
 pub mod events;

@@ -1,0 +1,4 @@
+//! The suites of `tenancy`.
+
+pub(super) mod members;
+pub(super) mod workspaces;
