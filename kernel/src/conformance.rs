@@ -8,7 +8,7 @@
 //!
 //! struct Memory;
 //!
-//! #[async_trait::async_trait]
+//! #[async_trait::async_trait(?Send)]
 //! impl Backend for Memory {
 //!     type Store = MemoryStore;
 //!     type System = MemorySystem;
@@ -72,8 +72,8 @@ pub type Outcome = Result<(), BoxError>;
 /// The limit that the backend's rows count under. The suites' free plan allows 3, its paid plan any number.
 pub const LIMIT: Limit = Limit("projects");
 
-/// An adapter under test.
-#[async_trait]
+/// An adapter under test. Its futures need not be `Send`: a suite runs in the task that asked for it.
+#[async_trait(?Send)]
 pub trait Backend: Send + Sync {
     /// The system of record, as requests see it.
     type Store: Store + Clone;

@@ -7,7 +7,7 @@ use saas_kernel::{BoxError, StoreError, Tx};
 
 struct Memory;
 
-#[async_trait::async_trait]
+#[async_trait::async_trait(?Send)]
 impl Backend for Memory {
     type Store = MemoryStore;
     type System = MemorySystem;

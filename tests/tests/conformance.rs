@@ -8,7 +8,7 @@ use saas_kernel_tests::test_db;
 
 struct Postgres;
 
-#[async_trait::async_trait]
+#[async_trait::async_trait(?Send)]
 impl Backend for Postgres {
     type Store = PgStore;
     type System = PgSystem;
