@@ -30,14 +30,14 @@ pub(super) async fn transactions<B: Backend>(backend: &B) -> Outcome {
     drop(tx);
     assert!(matches!(world.store.begin(scope).await, Err(StoreError::Scope)), "the system's scope is refused");
 
-    // An error ends the transaction: nothing before it is kept, whatever the commit says.
+    // An error ends the transaction: nothing before it is kept, and the commit says so.
     let rename = Rename { name: Some("Never".parse()?), slug: None };
     let mut tx = world.tenant(&ada).await?;
     tx.workspaces().rename(ada.workspace(), &rename, world.now()).await?.ok_or("its own")?;
     let write = tx.limits().set_caps(ada.workspace(), &world.kernel.catalog().free().limits).await;
     assert!(write.is_err(), "a request cannot raise its own limits");
     over(&mut *tx).await;
-    let _ = tx.commit().await;
+    assert!(tx.commit().await.is_err(), "a commit that keeps nothing is no success");
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Ada's workspace");
     let write = tx.subscriptions().workspace_of("x", "y").await;
