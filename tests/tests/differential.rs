@@ -1,10 +1,11 @@
 //! The same operations on memory and on Postgres give the same answers and leave the same behind.
 //!
 //! `DIFFERENTIAL_CASES` says how many random sequences are run (16 by default), `DIFFERENTIAL_LENGTH` how many operations
-//! each may have. What fails is shrunk and printed.
+//! each may have; `DIFFERENTIAL_SHOW` prints them with their answers. What fails is shrunk and printed.
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "what is out of range or does not parse fails, as it should"
 )]
@@ -28,6 +29,14 @@ use saas_kernel::clock::{Clock, SystemClock, TestClock};
 use saas_kernel_tests::backends::{Memory, Postgres};
 use side::Side;
 
+/// Two people who are signed in, so that most of what follows has somebody to do it.
+const PRELUDE: [Operation; 4] = [
+    Operation::SignUp { person: 0, shout: false },
+    Operation::LogIn { person: 0, replace: false },
+    Operation::SignUp { person: 1, shout: true },
+    Operation::LogIn { person: 1, replace: false },
+];
+
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
 fn setting(name: &str, default: u32) -> u32 {
@@ -37,7 +46,7 @@ fn setting(name: &str, default: u32) -> u32 {
 #[test]
 fn memory_and_postgres_agree() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let length = setting("DIFFERENTIAL_LENGTH", 60) as usize;
+    let length = setting("DIFFERENTIAL_LENGTH", 100) as usize;
     let config = Config {
         cases: setting("DIFFERENTIAL_CASES", 16),
         max_shrink_iters: 5_000,
@@ -61,13 +70,16 @@ async fn compare(operations: &[Operation]) -> Result<(), BoxError> {
     let clock = Arc::new(TestClock::at(SystemClock.now()));
     let mut memory = Side::new(&Memory, clock.clone()).await?;
     let mut postgres = Side::new(&Postgres, clock.clone()).await?;
-    for (index, operation) in operations.iter().enumerate() {
+    for (index, operation) in PRELUDE.iter().chain(operations).enumerate() {
         clock.advance(TimeDelta::seconds(1));
         if let Operation::Wait(minutes) = operation {
             clock.advance(TimeDelta::minutes(i64::from(*minutes)));
         }
         let (here, there) = (memory.perform(operation).await?, postgres.perform(operation).await?);
         COMPARED.fetch_add(1, Ordering::Relaxed);
+        if std::env::var_os("DIFFERENTIAL_SHOW").is_some() {
+            println!("{operation:?}\n    {here}");
+        }
         if here != there {
             return Err(format!("operation {index} {operation:?}\n  memory:   {here}\n  postgres: {there}").into());
         }

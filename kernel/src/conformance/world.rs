@@ -7,8 +7,9 @@ use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Backend, Fresh};
+use super::{Backend, Fresh, LIMIT};
 use crate::access::Grant;
+use crate::audit::AuditFilter;
 use crate::clock::{Clock, SystemClock, TestClock};
 use crate::config::ProductConfig;
 use crate::ctx::Ctx;
@@ -23,8 +24,10 @@ use crate::identity::sessions::Session;
 use crate::identity::sign_up::{self, NewAccount, SignUp};
 use crate::identity::users::Email;
 use crate::kernel::Kernel;
+use crate::page::PageRequest;
 use crate::secret::Token;
 use crate::store::{Scope, Store, StoreError, SystemStore, Tx};
+use crate::tenancy::members::NewMembership;
 use crate::tenancy::workspaces::{self, Founding, Slug, Workspace};
 
 const CONFIG: &str = "
@@ -164,10 +167,22 @@ pub(super) async fn refused<T>(mut tx: Box<dyn Tx>, write: Result<T, StoreError>
     over(&mut *tx).await;
 }
 
-/// After an error every further call is one.
+/// After an error every further call of every repository is one.
 pub(super) async fn over(tx: &mut dyn Tx) {
-    let user = UserId::generate(SystemClock.now());
-    assert!(tx.users().find(user).await.is_err(), "after an error the transaction is over");
+    let at = SystemClock.now();
+    let (user, id, role) = (UserId::generate(at), WorkspaceId::generate(at), "member");
+    let answered = [
+        ("users", tx.users().find(user).await.is_ok()),
+        ("sessions", tx.sessions().delete_by_token(&Token::generate("").hash()).await.is_ok()),
+        ("workspaces", tx.workspaces().find(id).await.is_ok()),
+        ("members", tx.members().insert(&NewMembership { workspace: id, user, role, at }).await.is_ok()),
+        ("limits", tx.limits().usage(id, LIMIT.0).await.is_ok()),
+        ("subscriptions", tx.subscriptions().of_workspace(id).await.is_ok()),
+        ("inbox", tx.inbox().claim(1, at, at).await.is_ok()),
+        ("audit_log", tx.audit_log().list(id, &AuditFilter::default(), &PageRequest::first(1)).await.is_ok()),
+    ];
+    let went_on: Vec<&str> = answered.into_iter().filter(|(_, went_on)| *went_on).map(|(name, _)| name).collect();
+    assert!(went_on.is_empty(), "after an error the transaction is over, but these answer: {went_on:?}");
 }
 
 /// Runs all of them, interleaved as they wait.

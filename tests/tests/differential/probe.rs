@@ -37,7 +37,7 @@ impl<B: Backend> Side<'_, B> {
     async fn begin(&mut self, scope: Whose) -> Result<Box<dyn Tx>, Error> {
         Ok(match scope {
             Whose::Tenant { person, workspace } => {
-                let asked = Some(self.workspace(workspace));
+                let asked = Some(self.workspace_for(person, workspace));
                 let grant = self.caller(person, asked, None, "").await?.grant.ok_or_else(missing)?;
                 self.store.begin(Scope::of(&grant)).await?
             }

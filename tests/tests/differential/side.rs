@@ -48,6 +48,7 @@ pub(crate) struct Side<'b, B: Backend> {
     pub(crate) words: Words,
     people: Vec<Option<Person>>,
     workspaces: Vec<WorkspaceId>,
+    founders: Vec<u8>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
@@ -79,8 +80,19 @@ impl<'b, B: Backend> Side<'b, B> {
             .billing(Provider)
             .clock(clock.clone())
             .build()?;
-        let (people, workspaces) = ((0..PEOPLE).map(|_| None).collect(), Vec::new());
-        Ok(Self { backend, kernel, clock, store, system, words: Words::default(), people, workspaces, _keep: keep })
+        let (people, workspaces, founders) = ((0..PEOPLE).map(|_| None).collect(), Vec::new(), Vec::new());
+        Ok(Self {
+            backend,
+            kernel,
+            clock,
+            store,
+            system,
+            words: Words::default(),
+            people,
+            workspaces,
+            founders,
+            _keep: keep,
+        })
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -96,7 +108,18 @@ impl<'b, B: Backend> Side<'b, B> {
         self.people[usize::from(index)].as_ref().map_or_else(|| UserId::generate(self.now()), |person| person.user)
     }
 
-    fn made(&mut self, workspace: WorkspaceId) {
+    /// Below 4: one of those that the person founded, if any; else one of all.
+    pub(crate) fn workspace_for(&self, person: u8, index: u8) -> WorkspaceId {
+        let own: Vec<WorkspaceId> =
+            self.workspaces.iter().zip(&self.founders).filter(|(_, by)| **by == person).map(|(id, _)| *id).collect();
+        match own.len() {
+            1.. if index < 4 => own[usize::from(index) % own.len()],
+            _ => self.workspace(index),
+        }
+    }
+
+    fn made(&mut self, founder: u8, workspace: WorkspaceId) {
+        self.founders.push(founder);
         self.words.know(workspace, &format!("ws{}", self.workspaces.len()));
         self.workspaces.push(workspace);
     }
@@ -134,7 +157,8 @@ impl<'b, B: Backend> Side<'b, B> {
                 let payload = json!({ "id": id, "workspace": workspace, "plan": plan, "status": status, "change": change,
                                       "as_of": (self.now() - TimeDelta::seconds(i64::from(ago) * 5)).timestamp() });
                 let processor = self.kernel.billing_processor().ok_or("a processor")?;
-                let created_at = "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>()?;
+                // Of equal times nobody says which event comes first.
+                let created_at = DateTime::UNIX_EPOCH + TimeDelta::days(i64::from(id));
                 let event = ProviderEvent { id: format!("evt_{id}"), kind: "fact".to_owned(), created_at, payload };
                 let received = processor.receive(&Ctx::at(self.now()), &event).await;
                 self.words.result(&received)
@@ -163,7 +187,7 @@ impl<'b, B: Backend> Side<'b, B> {
         if let Ok(Some(made)) = &signed_up {
             self.words.know(made.user, &format!("person{person}"));
             self.people[usize::from(person)] = Some(Person { user: made.user, token: None });
-            self.made(made.workspace.id);
+            self.made(person, made.workspace.id);
         }
         self.words.result(&signed_up)
     }
@@ -240,7 +264,7 @@ impl<'b, B: Backend> Side<'b, B> {
         }
         .await;
         match &made {
-            Ok(made) if keep => self.made(made.id),
+            Ok(made) if keep => self.made(person, made.id),
             // Rolled back: the end of its slug may still be that of its id.
             Ok(made) => self.words.know(made.id, "rolled-back"),
             Err(_) => {}
@@ -256,7 +280,8 @@ impl<'b, B: Backend> Side<'b, B> {
         key: Option<u8>,
         keep: bool,
     ) -> Result<workspaces::Workspace, Error> {
-        let caller = self.caller(person, Some(self.workspace(workspace)), key, &format!("{rename:?}")).await?;
+        let caller =
+            self.caller(person, Some(self.workspace_for(person, workspace)), key, &format!("{rename:?}")).await?;
         let grant = caller.grant.ok_or_else(missing)?;
         let can = grant.allow::<UpdateWorkspace>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
@@ -279,7 +304,11 @@ impl<'b, B: Backend> Side<'b, B> {
         delete: u8,
         keep: bool,
     ) -> Result<(limits::LimitCheck, limits::LimitCheck), Error> {
-        let grant = self.caller(person, Some(self.workspace(workspace)), None, "").await?.grant.ok_or_else(missing)?;
+        let grant = self
+            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
+            .await?
+            .grant
+            .ok_or_else(missing)?;
         let can = grant.allow::<ReadWorkspace>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let before = limits::check_limit(&can, &mut *tx, LIMIT).await?;
@@ -301,7 +330,11 @@ impl<'b, B: Backend> Side<'b, B> {
     }
 
     async fn read(&self, person: u8, workspace: u8) -> Result<impl std::fmt::Debug, Error> {
-        let grant = self.caller(person, Some(self.workspace(workspace)), None, "").await?.grant.ok_or_else(missing)?;
+        let grant = self
+            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
+            .await?
+            .grant
+            .ok_or_else(missing)?;
         let can = grant.allow::<ReadWorkspace>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let found = workspaces::get(&can, &mut *tx).await?;
@@ -310,7 +343,11 @@ impl<'b, B: Backend> Side<'b, B> {
     }
 
     async fn audit(&self, person: u8, workspace: u8, limit: u32, filter: u8) -> Result<Vec<String>, Error> {
-        let grant = self.caller(person, Some(self.workspace(workspace)), None, "").await?.grant.ok_or_else(missing)?;
+        let grant = self
+            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
+            .await?
+            .grant
+            .ok_or_else(missing)?;
         let can = grant.allow::<ReadAudit>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let all = audit::list(&can, &mut *tx, &AuditFilter::default(), &PageRequest::first(100)).await?.items;
