@@ -3,7 +3,7 @@
 //!
 //! Everything is as in Postgres that a caller can notice: what a scope sees, which write is refused with which
 //! [`StoreError`](crate::StoreError), after which error a transaction is over, what a commit keeps. The
-//! [conformance suites](https://docs.rs/saas-kernel) run on both, and random operations are compared. Three things differ:
+//! conformance suites (feature `conformance`) run on both, and random operations are compared. Three things differ:
 //!
 //! - Transactions run one at a time: a second `begin` waits until the first has ended. One that waits for its own task can
 //!   never go on; it panics in a debug build instead of hanging (see [`MemoryStore`]).

@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use saas_kernel::audit::AuditEntry;
+use chrono::{DateTime, TimeDelta, Utc};
+use saas_kernel::audit::{AuditEntry, AuditFilter};
 use saas_kernel::billing::catalog::Cap;
 use saas_kernel::billing::inbox::{ClaimedEvent, Outcome};
-use saas_kernel::billing::subscription::{Access, Subscription};
-use saas_kernel::id::{SessionId, SubscriptionId};
+use saas_kernel::billing::provider::ProviderEvent;
+use saas_kernel::billing::subscription::{Access, Status, Subscription};
+use saas_kernel::conformance::Backend;
+use saas_kernel::id::{SessionId, SubscriptionId, WorkspaceId};
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::sessions::{NewSession, SessionLife};
 use saas_kernel::identity::users::NewUser;
+use saas_kernel::page::PageRequest;
+use saas_kernel::secret::Token;
 use saas_kernel::tenancy::members::NewMembership;
-use saas_kernel::tenancy::workspaces::NewWorkspace;
+use saas_kernel::tenancy::workspaces::{Founding, NewWorkspace, Rename, WorkspaceName};
+use saas_kernel::{BoxError, Ctx, Error, Scope, Store, StoreError, SystemStore, Tx};
+use serde_json::{Value, json};
 
-use super::*;
+use crate::operations::{Call, Whose};
+use crate::provider::PROVIDER;
+use crate::side::{Side, address, missing, name, slug};
 
 impl<B: Backend> Side<'_, B> {
     pub(crate) async fn probe(&mut self, scope: Whose, calls: &[Option<Call>], keep: bool) -> Result<String, BoxError> {

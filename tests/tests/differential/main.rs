@@ -10,11 +10,12 @@
     reason = "what is out of range or does not parse fails, as it should"
 )]
 
-#[path = "differential/operations.rs"]
 mod operations;
-#[path = "differential/side.rs"]
+mod people;
+mod perform;
+mod probe;
+mod provider;
 mod side;
-#[path = "differential/words.rs"]
 mod words;
 
 use std::sync::Arc;
