@@ -148,6 +148,11 @@ impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let (answer, reserved) = (buffer.answer.take(), std::mem::take(&mut buffer.reserved));
+        if buffer.is_empty() && reserved.is_empty() && answer.is_none() {
+            // After a failed statement Postgres answers COMMIT with a rollback, and sqlx takes that for a success. Any
+            // statement before it tells; with records there is one anyway.
+            sqlx::query("SELECT").execute(self.conn()).await.store()?;
+        }
         let mut left: Vec<Option<i64>> = Vec::new();
         while !buffer.is_empty() || left.len() < reserved.len() {
             let part = buffer.take_part();

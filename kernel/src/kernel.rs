@@ -16,7 +16,7 @@ use crate::guard::rate_limit::{Bucket, RateLimiter, RateLimits, refusal};
 use crate::hooks::{Hooks, NoHooks};
 use crate::identity::password::Passwords;
 use crate::identity::sessions::SessionLife;
-use crate::memory::rate_limit::MemoryRateLimiter;
+use crate::memory::guard::rate_limit::MemoryRateLimiter;
 use crate::notify::mailer::{Mailer, NoMailer};
 use crate::secret::SigningKey;
 use crate::store::{Store, SystemStore};

@@ -17,6 +17,7 @@
 //! | [`hooks`], [`config`] | where the product plugs in |
 //! | [`notify`] | mail |
 //! | [`memory`] | in-process adapters |
+//! | `conformance` | what every adapter must do, as suites to run (feature `conformance`) |
 //!
 //! # A mutation
 //!
@@ -36,6 +37,8 @@ pub mod audit;
 pub mod billing;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod ctx;
 pub mod error;
 pub mod events;

@@ -79,6 +79,8 @@ pub trait Tx: Any + Send + sealed::Sealed {
     /// Flushes the records and commits.
     ///
     /// # Errors
+    /// Also when a statement failed before and the caller went on: nothing was kept then.
+    ///
     /// After an error it is unknown whether the transaction committed (the answer may have been lost): repeat with an
     /// idempotency key, or read.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

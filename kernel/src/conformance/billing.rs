@@ -1,0 +1,5 @@
+//! The suites of `billing`.
+
+pub(super) mod inbox;
+pub(super) mod limits;
+pub(super) mod subscription;

@@ -1,0 +1,118 @@
+//! Limits.
+
+use std::collections::BTreeMap;
+
+use crate::billing::catalog::Cap;
+use crate::billing::limits::{Reserved, Usage};
+use crate::conformance::world::{Person, World, over, refused};
+use crate::conformance::{Backend, LIMIT, Outcome};
+use crate::error::BoxError;
+use crate::store::StoreError;
+use crate::tenancy::members::SEATS;
+
+async fn used<B: Backend>(world: &World<'_, B>, person: &Person) -> Result<u64, BoxError> {
+    let usage = world.tenant(person).await?.limits().usage(person.workspace(), LIMIT.0).await?;
+    Ok(usage.ok_or("a counter")?.used)
+}
+
+pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
+    reserving(backend).await?;
+    rows(backend).await?;
+    caps(backend).await
+}
+
+async fn reserving<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    let id = ada.workspace();
+    let free = |used| Usage { used, cap: Cap::Finite(3) };
+    let seats = Usage { used: 1, cap: Cap::Unlimited };
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.limits().all(id).await?, BTreeMap::from([(LIMIT.0.to_owned(), free(0)), (SEATS.to_owned(), seats)]));
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 4).await?, Reserved::Full(free(0)), "more than there are");
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Yes, "and the transaction goes on");
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Full(free(2)));
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Yes);
+    assert_eq!(tx.limits().usage(id, LIMIT.0).await?, Some(free(3)), "held in the transaction");
+    assert_eq!(tx.limits().reserve(id, "unknown", 1).await?, Reserved::Unknown);
+    assert_eq!(tx.limits().usage(id, "unknown").await?, None);
+    // Another workspace's counters are not there.
+    assert_eq!(tx.limits().reserve(eve.workspace(), LIMIT.0, 1).await?, Reserved::Unknown);
+    assert_eq!(tx.limits().usage(eve.workspace(), LIMIT.0).await?, None);
+    assert!(tx.limits().all(eve.workspace()).await?.is_empty());
+    drop(tx);
+    assert_eq!(used(&world, &ada).await?, 0, "dropping rolls back");
+    let mut tx = world.own(&ada).await?;
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Unknown, "a person's scope has no counters");
+    drop(tx);
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Yes);
+    tx.commit().await?;
+    assert_eq!(used(&world, &ada).await?, 0, "places for which no row came are given back");
+    Ok(())
+}
+
+async fn rows<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let ada = world.person("Ada").await?;
+    let id = ada.workspace();
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Yes);
+    backend.insert_row(&mut *tx).await?;
+    tx.commit().await?;
+    assert_eq!(used(&world, &ada).await?, 1, "a row uses up the place it was reserved for, the other is given back");
+    let mut tx = world.tenant(&ada).await?;
+    backend.insert_row(&mut *tx).await?;
+    backend.insert_row(&mut *tx).await?;
+    let full = backend.insert_row(&mut *tx).await;
+    assert!(matches!(&full, Err(StoreError::Limit(key)) if key == LIMIT.0), "without a reservation too: {full:?}");
+    over(&mut *tx).await;
+    drop(tx);
+    assert_eq!(used(&world, &ada).await?, 1);
+    let mut tx = world.tenant(&ada).await?;
+    backend.insert_row(&mut *tx).await?;
+    backend.delete_row(&mut *tx).await?;
+    backend.delete_row(&mut *tx).await?;
+    tx.commit().await?;
+    assert_eq!(used(&world, &ada).await?, 0, "a deleted row gives its place back");
+    Ok(())
+}
+
+async fn caps<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    let id = ada.workspace();
+    let caps = |cap| BTreeMap::from([(LIMIT.0.to_owned(), cap)]);
+    let mut tx = world.tenant(&ada).await?;
+    let write = tx.limits().set_caps(id, &caps(Cap::Unlimited)).await;
+    refused(tx, write).await;
+    let mut tx = world.tenant(&eve).await?;
+    let write = tx.limits().open(id, &BTreeMap::from([("more".to_owned(), Cap::Unlimited)])).await;
+    refused(tx, write).await;
+    let mut tx = world.tenant(&ada).await?;
+    let again = tx.limits().open(id, &caps(Cap::Unlimited)).await;
+    assert!(matches!(&again, Err(StoreError::Conflict(constraint)) if constraint == "usage_pkey"), "{again:?}");
+    drop(tx);
+
+    for _ in 0..3 {
+        let mut tx = world.tenant(&ada).await?;
+        backend.insert_row(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    // A downgrade deletes nothing and holds at once; more is more at once.
+    for (cap, expect) in
+        [(Cap::Finite(1), Reserved::Full(Usage { used: 3, cap: Cap::Finite(1) })), (Cap::Unlimited, Reserved::Yes)]
+    {
+        let mut tx = world.system().await?;
+        tx.limits().set_caps(id, &caps(cap)).await?;
+        tx.commit().await?;
+        let mut tx = world.tenant(&ada).await?;
+        assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, expect);
+    }
+    let mut tx = world.system().await?;
+    tx.limits().set_caps(id, &BTreeMap::from([("boards".to_owned(), Cap::Finite(2))])).await?;
+    tx.commit().await?;
+    let keys: Vec<String> = world.tenant(&ada).await?.limits().all(id).await?.into_keys().collect();
+    assert_eq!(keys, ["boards", LIMIT.0], "a new limit adds its counter");
+    Ok(())
+}

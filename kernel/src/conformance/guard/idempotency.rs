@@ -1,0 +1,60 @@
+//! Idempotency keys.
+
+use crate::conformance::world::{Person, World};
+use crate::conformance::{Backend, Outcome};
+use crate::error::BoxError;
+use crate::guard::idempotency::StoredAnswer;
+use crate::store::{Replay, Scope, Store, StoreError, Tx};
+use crate::tenancy::workspaces::Founding;
+
+/// Begins the call of `key` with `body` in the person's workspace.
+async fn begin<B: Backend>(
+    world: &World<'_, B>,
+    person: &Person,
+    key: &str,
+    body: &str,
+) -> Result<Result<Box<dyn Tx>, StoreError>, BoxError> {
+    let grant = world.with_key(person, key, body).await?.grant.ok_or("a grant")?;
+    Ok(world.store.begin(Scope::of(&grant)).await)
+}
+
+pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    let answer = StoredAnswer { status: 201, body: b"{\"made\":1}".to_vec() };
+
+    drop(begin(&world, &ada, "k", "a").await??);
+    let mut tx = begin(&world, &ada, "k", "a").await??;
+    tx.records().answer(answer.clone());
+    tx.commit().await?;
+    let again = begin(&world, &ada, "k", "a").await?.err().ok_or("the key is used")?;
+    assert!(matches!(&again, StoreError::Replay(Replay::Answer(kept)) if **kept == answer), "{again:?}");
+    let other = begin(&world, &ada, "k", "b").await?.err().ok_or("the key is used")?;
+    assert!(matches!(other, StoreError::Replay(Replay::OtherRequest)), "{other:?}");
+    drop(begin(&world, &ada, "another", "a").await??);
+    drop(begin(&world, &eve, "k", "a").await??);
+
+    // Committed without an answer, it is still used.
+    begin(&world, &ada, "silent", "a").await??.commit().await?;
+    let done = begin(&world, &ada, "silent", "a").await?.err().ok_or("the key is used")?;
+    assert!(matches!(done, StoreError::Replay(Replay::Done)), "{done:?}");
+
+    // Whoever founds has a new workspace each time: the key is the person's.
+    for expect in [None, Some(())] {
+        let session = world.with_key(&ada, "k", "a").await?.session;
+        let begun = world.store.begin(Scope::founding(&Founding::by(&session))).await;
+        match (begun, expect) {
+            (Ok(mut tx), None) => {
+                tx.records().answer(answer.clone());
+                tx.commit().await?;
+            }
+            (Err(StoreError::Replay(Replay::Answer(kept))), Some(())) => assert_eq!(*kept, answer),
+            (begun, _) => assert!(begun.is_err() && expect.is_none(), "the first runs, the second gets its answer"),
+        }
+    }
+    // An answer without a key is kept nowhere, and is no mistake.
+    let mut tx = world.tenant(&ada).await?;
+    tx.records().answer(answer);
+    tx.commit().await?;
+    Ok(())
+}

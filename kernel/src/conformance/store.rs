@@ -1,0 +1,98 @@
+//! Transactions and proofs.
+
+use crate::access::{ReadAudit, ReadWorkspace, UpdateWorkspace};
+use crate::actor::Actor;
+use crate::audit::{self, AuditFilter};
+use crate::billing::{entitlements, limits};
+use crate::conformance::world::{World, over, refused};
+use crate::conformance::{Backend, LIMIT, Outcome};
+use crate::error::Error;
+use crate::identity::users;
+use crate::page::PageRequest;
+use crate::store::{Reach, Store, StoreError};
+use crate::tenancy::workspaces::{self, Rename};
+
+pub(super) async fn transactions<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let ada = world.person("Ada").await?;
+    world.store.ready().await?;
+
+    // The scope is the proof's, and the system's is not to be had from the application's store.
+    let tx = world.tenant(&ada).await?;
+    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::Tenant(ada.workspace()), Actor::User(ada.user())));
+    drop(tx);
+    let tx = world.own(&ada).await?;
+    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::User(ada.user()), Actor::User(ada.user())));
+    drop(tx);
+    let tx = world.system().await?;
+    let scope = tx.scope().clone();
+    assert_eq!((scope.reach(), scope.actor()), (Reach::System("conformance"), Actor::System("conformance")));
+    drop(tx);
+    assert!(matches!(world.store.begin(scope).await, Err(StoreError::Scope)), "the system's scope is refused");
+
+    // An error ends the transaction: nothing before it is kept, and the commit says so.
+    let rename = Rename { name: Some("Never".parse()?), slug: None };
+    let mut tx = world.tenant(&ada).await?;
+    tx.workspaces().rename(ada.workspace(), &rename, world.now()).await?.ok_or("its own")?;
+    let write = tx.limits().set_caps(ada.workspace(), &world.kernel.catalog().free().limits).await;
+    assert!(write.is_err(), "a request cannot raise its own limits");
+    over(&mut *tx).await;
+    assert!(tx.commit().await.is_err(), "a commit that keeps nothing is no success");
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Ada's workspace");
+    let write = tx.subscriptions().workspace_of("x", "y").await;
+    assert!(matches!(write, Ok(None)), "the next transaction is a new one");
+    drop(tx);
+
+    // One after the other, many.
+    for n in 0..20 {
+        let mut tx = world.tenant(&ada).await?;
+        let rename = Rename { name: Some(format!("Number {n}").parse()?), slug: None };
+        tx.workspaces().rename(ada.workspace(), &rename, world.now()).await?.ok_or("its own")?;
+        if n % 2 == 0 {
+            tx.commit().await?;
+        }
+    }
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Number 18");
+    let write =
+        tx.workspaces().set_plan(ada.workspace(), None, crate::billing::subscription::Access::Full, world.now()).await;
+    refused(tx, write).await;
+    Ok(())
+}
+
+pub(super) async fn proofs<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    let (read, update) = (ada.grant.allow::<ReadWorkspace>()?, ada.grant.allow::<UpdateWorkspace>()?);
+    let log = ada.grant.allow::<ReadAudit>()?;
+    let refused = |result: Result<(), Error>, whose: &str| {
+        assert!(matches!(result, Err(Error::Store(StoreError::Scope))), "in a transaction of {whose}: {result:?}");
+    };
+    for whose in ["another workspace", "a person", "the system"] {
+        let mut tx = match whose {
+            "another workspace" => world.tenant(&eve).await?,
+            "a person" => world.own(&ada).await?,
+            _ => world.system().await?,
+        };
+        let page = PageRequest::first(1);
+        refused(workspaces::get(&read, &mut *tx).await.map(drop), whose);
+        let rename = Rename { name: Some("Mine".parse()?), slug: None };
+        refused(workspaces::rename(&update, &mut *tx, rename).await.map(drop), whose);
+        refused(limits::reserve(&update, &mut *tx, LIMIT, 1).await, whose);
+        refused(limits::check_limit(&update, &mut *tx, LIMIT).await.map(drop), whose);
+        refused(entitlements::list(&read, &mut *tx).await.map(drop), whose);
+        refused(audit::list(&log, &mut *tx, &AuditFilter::default(), &page).await.map(drop), whose);
+        refused(audit::record(&update, &mut *tx, "test.noted", "x", "y"), whose);
+        // Nothing was done: the transaction goes on, and its commit keeps nothing of it.
+        tx.commit().await?;
+    }
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(workspaces::get(&read, &mut *tx).await?.name, "Ada's workspace");
+    limits::reserve(&update, &mut *tx, LIMIT, 1).await?;
+    drop(tx);
+    let mut tx = world.own(&eve).await?;
+    assert!(matches!(users::me(&ada.session, &mut *tx).await, Err(Error::Broken(_))), "another person's scope");
+    assert_eq!(workspaces::of_user(&ada.session, &mut *tx, &PageRequest::first(9)).await?.items, []);
+    Ok(())
+}

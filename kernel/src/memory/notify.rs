@@ -1,0 +1,3 @@
+//! What people would be told.
+
+pub mod mailer;

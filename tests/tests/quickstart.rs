@@ -1,0 +1,41 @@
+//! The quickstart as a process: it says where it is, and its API works without a database.
+
+use std::process::Stdio;
+
+use reqwest::StatusCode;
+use saas_kernel_tests::{Answer, PASSWORD, TestResult};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+#[tokio::test]
+async fn it_runs_without_a_database() -> TestResult {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quickstart-under-test"))
+        .env_clear()
+        .env("APP_ADDR", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("its output")?).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await? {
+        said.push_str(&line);
+        if line.contains("Ctrl-C") {
+            break;
+        }
+    }
+    assert!(said.contains("need a database"), "{said}");
+    let address = said.split("running at ").nth(1).and_then(|rest| rest.split(' ').next()).ok_or("an address")?;
+    let client = reqwest::Client::builder().cookie_store(true).build()?;
+    let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
+    let post = |path: &str| client.post(format!("{address}/api/v1{path}"));
+    Answer::of(post("/auth/register").json(&account)).await?.expect(StatusCode::CREATED)?;
+    let login = json!({ "email": "ada@example.com", "password": PASSWORD });
+    Answer::of(post("/auth/login").json(&login)).await?.expect(StatusCode::OK)?;
+    let workspaces = Answer::of(client.get(format!("{address}/api/v1/workspaces"))).await?.expect(StatusCode::OK)?;
+    assert_eq!(workspaces["items"][0]["slug"], "ada");
+    let entitlements = client.get(format!("{address}/api/v1/workspaces/ada/entitlements"));
+    let entitlements = Answer::of(entitlements).await?.expect(StatusCode::OK)?;
+    assert_eq!(entitlements["limits"]["projects"], json!({ "allowed": true, "limit": 3, "usage": 0 }));
+    Ok(())
+}
