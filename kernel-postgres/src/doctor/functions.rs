@@ -60,7 +60,7 @@ WHERE p.proleakproof AND n.nspname <> 'information_schema' AND n.nspname NOT LIK
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') ORDER BY 1";
 
 const VIEW_NOT_INVOKER: &str = r"
-SELECT name, format('%s read it with the rights of its owner %I, past the policies that hold them', g.who, pg_get_userbyid(relowner)),
+SELECT name, format('it is read by %s with the rights of its owner %I, past the policies', g.who, pg_get_userbyid(relowner)),
        format('ALTER VIEW %s SET (security_invoker = true);', name)
 FROM rel CROSS JOIN LATERAL (SELECT string_agg(DISTINCT grantee, ', ') AS who FROM granted
                              WHERE granted.rel = rel.oid AND granted.role IN (SELECT oid FROM request_role)) g

@@ -25,7 +25,7 @@ SELECT name, format('%s may hand %s on it to others', g.grantee, string_agg(DIST
 FROM rel JOIN granted g ON g.rel = rel.oid WHERE g.hands_on GROUP BY name, g.grantee ORDER BY 1, 2";
 
 const PARTITION_GRANT: &str = r"
-SELECT name, format('%s reach the partition directly, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
+SELECT name, format('it is reached directly by %s, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
        format('REVOKE ALL ON %s FROM %s;', name, string_agg(DISTINCT g.grantee, ', '))
 FROM rel JOIN granted g ON g.rel = rel.oid WHERE relispartition AND relkind IN ('r', 'p', 'f') GROUP BY name ORDER BY name";
 

@@ -27,7 +27,7 @@ FROM rel WHERE relkind IN ('r', 'p') AND NOT relispartition AND relrowsecurity A
 
 /// Global tables: tenant tables are `rls_disabled`, partitions `partition_grant`. A foreign table can have no row-level security.
 const REACHABLE_WITHOUT_RLS: &str = r"
-SELECT name, format('%s reach it and it has no row-level security: whatever it holds, every workspace sees', g.who),
+SELECT name, format('it has no row-level security and is reached by %s: whatever it holds, every workspace sees', g.who),
        CASE WHEN relkind = 'f' THEN format('REVOKE ALL ON %s FROM %s;', name, g.who)
             WHEN EXISTS (SELECT FROM pg_policy WHERE polrelid = rel.oid)
                  THEN format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', name)
