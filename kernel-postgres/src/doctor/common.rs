@@ -1,4 +1,4 @@
-//! What the checks have in common, as the beginning of each query. Postgres leaves out what a query does not use.
+//! What the checks have in common, at the beginning of their one statement.
 
 /// `request_role`: what a request may act as. `login_role`: what either login may act as. Both hold 0, which is PUBLIC.
 /// `rel`: every relation outside the system's schemas. `tenant`: the tables with a column `workspace_id`, partitions left to

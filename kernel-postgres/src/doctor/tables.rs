@@ -75,7 +75,7 @@ WHERE a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval(%' O
 
 /// Also through views: what a stored query reads, it reads for everybody.
 const MATERIALIZED_VIEW: &str = r"
-, reads(rel) AS (
+WITH RECURSIVE reads(rel) AS (
     SELECT oid FROM tenant
     UNION SELECT w.ev_class FROM reads
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = reads.rel AND d.classid = 'pg_rewrite'::regclass
