@@ -26,7 +26,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,15 +59,9 @@ pub enum DoctorError {
         "this database has no kernel schema; run `migrate` with the owner's URL first, and check the database's name"
     )]
     NotMigrated,
-    /// Postgres did not answer a check.
-    #[error("the check {check} failed: {source}")]
-    Check {
-        /// The check's name.
-        check: &'static str,
-        /// What Postgres said.
-        #[source]
-        source: sqlx::Error,
-    },
+    /// Postgres did not answer.
+    #[error("the catalog could not be read: {0}; the doctor needs PostgreSQL 15 or newer")]
+    Catalog(#[source] sqlx::Error),
 }
 
 /// A finding that somebody decided to live with.
@@ -119,24 +113,20 @@ impl Doctor {
     /// # Errors
     /// See [`DoctorError`]; what is wrong in the database is in the list.
     pub async fn examine(&self, connection: &mut PgConnection) -> Result<Vec<Finding>, DoctorError> {
-        let began = |source| DoctorError::Check { check: "begin", source };
-        let mut tx = connection.begin().await.map_err(began)?;
+        let mut tx = connection.begin().await.map_err(DoctorError::Catalog)?;
         // Names and expressions then come out fully qualified, whatever the login's search path is. Compiling costs more than it
         // gains here: estimates for the catalog are high, and the catalog is small.
         let read_only = "SET LOCAL transaction_read_only = on; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off";
-        sqlx::raw_sql(read_only).execute(&mut *tx).await.map_err(began)?;
+        sqlx::raw_sql(read_only).execute(&mut *tx).await.map_err(DoctorError::Catalog)?;
         let migrated: bool = sqlx::query_scalar("SELECT to_regprocedure('kernel.protect(regclass, text)') IS NOT NULL")
             .fetch_one(&mut *tx)
             .await
-            .map_err(began)?;
+            .map_err(DoctorError::Catalog)?;
         if !migrated {
             return Err(DoctorError::NotMigrated);
         }
-        let mut findings = Vec::new();
-        for (name, sql) in checks::all() {
-            findings.extend(run(&mut tx, name, sql).await?);
-        }
-        tx.rollback().await.map_err(began)?;
+        let findings = checks::run(&mut tx).await.map_err(DoctorError::Catalog)?;
+        tx.rollback().await.map_err(DoctorError::Catalog)?;
         Ok(self.without_accepted(findings))
     }
 
@@ -167,15 +157,4 @@ impl Exception {
             fix: format!("-- remove .accept({:?}, {:?}, …) from the code", self.check, self.object),
         }
     }
-}
-
-async fn run(tx: &mut PgConnection, check: &'static str, sql: &str) -> Result<Vec<Finding>, DoctorError> {
-    // Two constants of this crate.
-    let sql = AssertSqlSafe(format!("{}{sql}", common::WITH));
-    let rows: Vec<(String, String, String)> = sqlx::query_as(sql)
-        .persistent(false)
-        .fetch_all(tx)
-        .await
-        .map_err(|source| DoctorError::Check { check, source })?;
-    Ok(rows.into_iter().map(|(object, problem, fix)| Finding { check, object, problem, fix }).collect())
 }

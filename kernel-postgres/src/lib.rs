@@ -3,6 +3,8 @@
 //! Two logins are two types: [`PgStore`] is what requests use and sees one workspace at a time; [`PgSystem`] is for workers,
 //! the webhook receiver and staff. [`Migrations`] run with the owner's URL, apart from both.
 //!
+//! [`doctor`] tells what in a database would let one workspace reach another's rows; `testing::assert_tenant_isolation` tries.
+//!
 //! The same file name means the same thing here and in `saas-kernel`: `tenancy/workspaces.rs` implements the repository
 //! that `saas_kernel::tenancy::workspaces` declares.
 #![warn(missing_docs)]

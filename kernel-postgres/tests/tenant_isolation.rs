@@ -77,7 +77,7 @@ const HOLES: &[(&str, &[&str], &str)] = &[
     // The tables that nobody put behind their workspace, wherever they are.
     ("public.forgotten", &["select", "insert", "update", "move", "delete", "upsert", "delete_without_scope"],
      "CREATE TABLE public.forgotten (workspace_id uuid NOT NULL, id bigserial, body jsonb NOT NULL, PRIMARY KEY (workspace_id, id));
-      GRANT ALL ON public.forgotten TO kernel_app; GRANT USAGE ON SEQUENCE public.forgotten_id_seq TO kernel_app"),
+      GRANT ALL ON public.forgotten TO kernel_app"),
     ("app.\"Odd Names\"", &["select"], "CREATE TABLE app.\"Odd Names\" (workspace_id uuid NOT NULL, \"the 'Key\" text NOT NULL PRIMARY KEY); GRANT SELECT ON app.\"Odd Names\" TO kernel_app"),
     ("app.open_projects", &["select", "select_without_scope"], "ALTER VIEW app.open_projects RESET (security_invoker)"),
     ("app.copies", &["select"], "CREATE MATERIALIZED VIEW app.copies AS SELECT gen_random_uuid() AS workspace_id; GRANT SELECT ON app.copies TO kernel_app"),

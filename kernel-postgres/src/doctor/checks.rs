@@ -1,22 +1,36 @@
-//! The list of all checks. Each is one query over the catalog that gives object, problem and fix of what it finds.
+//! The list of all checks. Each is one SELECT over the catalog that gives object, problem and fix of what it finds.
 
-use super::{functions, grants, keys, partitions, policies, references, roles, tables, triggers};
+use sqlx::{AssertSqlSafe, PgConnection};
 
-/// A check's stable name and its query, which goes on after [`super::common::WITH`].
+use super::{Finding, common, functions, grants, keys, partitions, policies, references, roles, tables, triggers};
+
+/// A check's stable name and its query, which may use what [`common::WITH`] names.
 pub(super) type Check = (&'static str, &'static str);
 
 /// In the order of the report: what opens most comes first.
-pub(super) fn all() -> impl Iterator<Item = Check> {
-    let groups: [&[Check]; 9] = [
-        roles::CHECKS,
-        tables::CHECKS,
-        policies::CHECKS,
-        grants::CHECKS,
-        functions::CHECKS,
-        references::CHECKS,
-        keys::CHECKS,
-        triggers::CHECKS,
-        partitions::CHECKS,
-    ];
-    groups.into_iter().flatten().copied()
+const GROUPS: [&[Check]; 9] = [
+    roles::CHECKS,
+    tables::CHECKS,
+    policies::CHECKS,
+    grants::CHECKS,
+    functions::CHECKS,
+    references::CHECKS,
+    keys::CHECKS,
+    triggers::CHECKS,
+    partitions::CHECKS,
+];
+
+/// As one statement: what the checks have in common is read once.
+pub(super) async fn run(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
+    let checks = || GROUPS.into_iter().flatten().enumerate();
+    let parts: Vec<_> =
+        checks().map(|(place, (_, sql))| format!("SELECT {place}, q.* FROM ({sql}) q(object, problem, fix)")).collect();
+    // Constants of this crate and nothing else.
+    let sql = AssertSqlSafe(format!("{}{}", common::WITH, parts.join("\nUNION ALL ")));
+    let rows: Vec<(i32, String, String, String)> = sqlx::query_as(sql).persistent(false).fetch_all(connection).await?;
+    let named = |(found, object, problem, fix): (i32, String, String, String)| {
+        let (_, (check, _)) = checks().find(|(place, _)| usize::try_from(found) == Ok(*place))?;
+        Some(Finding { check, object, problem, fix })
+    };
+    Ok(rows.into_iter().filter_map(named).collect())
 }

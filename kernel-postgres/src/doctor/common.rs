@@ -1,4 +1,4 @@
-//! What the checks have in common, as the beginning of each query. Postgres leaves out what a query does not use.
+//! What the checks have in common, at the beginning of their one statement.
 
 /// `request_role`: what a request may act as. `login_role`: what either login may act as. Both hold 0, which is PUBLIC.
 /// `rel`: every relation outside the system's schemas. `tenant`: the tables with a column `workspace_id`, partitions left to
@@ -22,10 +22,10 @@ WITH RECURSIVE request_role(oid) AS (
     WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition
 ), granted AS (
     SELECT g.*, CASE g.role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.role)) END AS grantee
-    FROM (SELECT c.oid AS rel, NULL::name AS col, a.grantee AS role, a.privilege_type AS privilege
+    FROM (SELECT c.oid AS rel, NULL::name AS col, a.grantee AS role, a.privilege_type AS privilege, a.is_grantable AS hands_on
           FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
           UNION ALL
-          SELECT t.attrelid, t.attname, a.grantee, a.privilege_type
+          SELECT t.attrelid, t.attname, a.grantee, a.privilege_type, a.is_grantable
           FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a WHERE NOT t.attisdropped) g
     WHERE g.role IN (SELECT oid FROM login_role)
 )

@@ -6,17 +6,24 @@ pub(super) const CHECKS: &[Check] = &[
     ("definer_search_path", DEFINER_SEARCH_PATH),
     ("definer_public", DEFINER_PUBLIC),
     ("definer_owner", DEFINER_OWNER),
+    ("leakproof_function", LEAKPROOF_FUNCTION),
     ("view_not_invoker", VIEW_NOT_INVOKER),
 ];
 
-/// `"$user"` and an empty setting leave the choice to the caller.
+/// PostgreSQL's documentation, CREATE FUNCTION, "Writing SECURITY DEFINER Functions Safely": `pg_temp` is searched first unless it is named,
+/// so it comes last. `"$user"` leaves the choice to the caller.
 const DEFINER_SEARCH_PATH: &str = r#"
-SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner with the caller''s search_path: the caller chooses what its names mean',
-       format('ALTER ROUTINE %s SET search_path = pg_catalog, pg_temp; -- and write its other names with their schema', p.oid::regprocedure)
+SELECT format('function %s', p.oid::regprocedure),
+       CASE WHEN c.path IS NULL THEN 'it runs as its owner with the caller''s search_path: the caller chooses what its names mean'
+            ELSE format('it runs as its owner with search_path %s, in which pg_temp is not the last: the caller''s own tables can stand for others', c.path) END,
+       format('ALTER ROUTINE %s SET search_path = %s; -- and write its other names with their schema', p.oid::regprocedure,
+              (SELECT coalesce(string_agg(e, ', ') || ', ', 'pg_catalog, ') || 'pg_temp' FROM regexp_split_to_table(c.path, ',\s*') e
+               WHERE e NOT IN ('pg_temp', '"pg_temp"', '"$user"', '""', '')))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN LATERAL (SELECT substr(s, 13) AS path FROM unnest(p.proconfig) s WHERE s LIKE 'search\_path=%') c ON true
 WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-  AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search\_path=%' AND c NOT LIKE '%$user%') ORDER BY 1"#;
+  AND coalesce(c.path !~ 'pg_temp"?$' OR c.path ~ 'pg_temp.*pg_temp|\$user', true) ORDER BY 1"#;
 
 /// A new function is everybody's until it is revoked.
 const DEFINER_PUBLIC: &str = r"
@@ -44,8 +51,16 @@ WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '
           AND (pg_has_role(o.oid, to_regrole('kernel_owner')::oid, 'MEMBER') OR pg_has_role(o.oid, to_regrole('kernel_system')::oid, 'MEMBER'))
   ) ORDER BY 1";
 
+/// Postgres believes the word and calls such a function on rows that the policies have yet to hide.
+const LEAKPROOF_FUNCTION: &str = r"
+SELECT format('function %s', p.oid::regprocedure), 'it is marked LEAKPROOF: it is called with other workspaces'' values before a policy hides them',
+       format('ALTER FUNCTION %s NOT LEAKPROOF;', p.oid::regprocedure)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.proleakproof AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') ORDER BY 1";
+
 const VIEW_NOT_INVOKER: &str = r"
-SELECT name, format('%s read it with the rights of its owner %I, past the policies that hold them', g.who, pg_get_userbyid(relowner)),
+SELECT name, format('it is read by %s with the rights of its owner %I, past the policies', g.who, pg_get_userbyid(relowner)),
        format('ALTER VIEW %s SET (security_invoker = true);', name)
 FROM rel CROSS JOIN LATERAL (SELECT string_agg(DISTINCT grantee, ', ') AS who FROM granted
                              WHERE granted.rel = rel.oid AND granted.role IN (SELECT oid FROM request_role)) g

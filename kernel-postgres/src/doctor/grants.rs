@@ -4,6 +4,7 @@ use super::checks::Check;
 
 pub(super) const CHECKS: &[Check] = &[
     ("dangerous_grant", DANGEROUS_GRANT),
+    ("grant_option", GRANT_OPTION),
     ("partition_grant", PARTITION_GRANT),
     ("column_grant", COLUMN_GRANT),
     ("create_privilege", CREATE_PRIVILEGE),
@@ -18,8 +19,13 @@ FROM rel JOIN granted g ON g.rel = rel.oid
 WHERE relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT of_extension AND g.privilege IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')
 GROUP BY name, g.grantee ORDER BY 1, 2";
 
+const GRANT_OPTION: &str = r"
+SELECT name, format('%s may hand %s on it to others', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
+       string_agg(DISTINCT format('REVOKE GRANT OPTION FOR %s%s ON %s FROM %s CASCADE;', g.privilege, ' (' || quote_ident(g.col) || ')', name, g.grantee), ' ')
+FROM rel JOIN granted g ON g.rel = rel.oid WHERE g.hands_on GROUP BY name, g.grantee ORDER BY 1, 2";
+
 const PARTITION_GRANT: &str = r"
-SELECT name, format('%s reach the partition directly, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
+SELECT name, format('it is reached directly by %s, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
        format('REVOKE ALL ON %s FROM %s;', name, string_agg(DISTINCT g.grantee, ', '))
 FROM rel JOIN granted g ON g.rel = rel.oid WHERE relispartition AND relkind IN ('r', 'p', 'f') GROUP BY name ORDER BY name";
 

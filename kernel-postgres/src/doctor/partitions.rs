@@ -7,7 +7,7 @@ pub(super) const CHECKS: &[Check] = &[("partition_missing", PARTITION_MISSING)];
 
 /// This month and the next two, in UTC as `kernel.ensure_partitions` makes them.
 const PARTITION_MISSING: &str = r"
-, wanted AS (
+WITH RECURSIVE wanted AS (
     SELECT p.parent, p.parent || to_char(m.month, '_YYYY_MM') AS part, format('FOR VALUES FROM (%L) TO (%L)', m.month || '+00', m.month + interval '1 month' || '+00') AS bounds,
            'SELECT kernel.ensure_partitions();' AS make
     FROM unnest(ARRAY['audit_log', 'outbox', 'webhook_inbox']) p(parent)

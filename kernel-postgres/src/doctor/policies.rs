@@ -18,7 +18,7 @@ FROM tenant WHERE NOT EXISTS (
 /// as the first part of an AND. `pg_get_expr` writes every bracket, so a text that begins so is one. On other tables
 /// nobody can know what is right; an expression that does not look at the scope at all is wrong.
 const POLICY_TOO_WIDE: &str = r"
-, wide AS (
+WITH RECURSIVE wide AS (
     SELECT p.polname, r.name, t.oid IS NOT NULL AS tenant,
            string_agg(DISTINCT e.expr, ' and ') AS expr
     FROM pg_policy p JOIN rel r ON r.oid = p.polrelid LEFT JOIN tenant t ON t.oid = r.oid

@@ -27,7 +27,7 @@ FROM rel WHERE relkind IN ('r', 'p') AND NOT relispartition AND relrowsecurity A
 
 /// Global tables: tenant tables are `rls_disabled`, partitions `partition_grant`. A foreign table can have no row-level security.
 const REACHABLE_WITHOUT_RLS: &str = r"
-SELECT name, format('%s reach it and it has no row-level security: whatever it holds, every workspace sees', g.who),
+SELECT name, format('it has no row-level security and is reached by %s: whatever it holds, every workspace sees', g.who),
        CASE WHEN relkind = 'f' THEN format('REVOKE ALL ON %s FROM %s;', name, g.who)
             WHEN EXISTS (SELECT FROM pg_policy WHERE polrelid = rel.oid)
                  THEN format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', name)
@@ -75,7 +75,7 @@ WHERE a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval(%' O
 
 /// Also through views: what a stored query reads, it reads for everybody.
 const MATERIALIZED_VIEW: &str = r"
-, reads(rel) AS (
+WITH RECURSIVE reads(rel) AS (
     SELECT oid FROM tenant
     UNION SELECT w.ev_class FROM reads
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = reads.rel AND d.classid = 'pg_rewrite'::regclass

@@ -15,7 +15,7 @@ WHERE g.tgenabled NOT IN ('O', 'A')
 
 /// A table with one of `kernel.protect`'s counting triggers needs all of them. tgtype: 1 for each row, 4 insert, 8 delete, 16 update.
 const COUNTING_TRIGGER: &str = r"
-, counted AS (
+WITH RECURSIVE counted AS (
     SELECT r.oid, r.name, min(split_part(encode(g.tgargs, 'escape'), '\000', 1)) AS key,
            EXISTS (SELECT FROM pg_attribute WHERE attrelid = r.oid AND attname = 'deleted_at' AND NOT attisdropped) AS soft
     FROM pg_trigger g JOIN rel r ON r.oid = g.tgrelid

@@ -95,6 +95,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("create_privilege", "SCHEMA app", "GRANT CREATE ON SCHEMA app TO kernel_app"),
     defect("default_privileges", "default privileges of kernel_owner IN SCHEMA app",
            "ALTER DEFAULT PRIVILEGES FOR ROLE kernel_owner IN SCHEMA app GRANT SELECT ON TABLES TO kernel_app"),
+    defect("grant_option", "app.tasks", "GRANT SELECT, UPDATE (title) ON app.tasks TO kernel_app WITH GRANT OPTION"),
     // functions and views
     defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER RETURN 1;
          ALTER FUNCTION app.f() OWNER TO kernel_lookup; REVOKE ALL ON FUNCTION app.f() FROM PUBLIC"),
@@ -109,6 +110,11 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("definer_owner", "function kernel.login_lookup(text)", "ALTER FUNCTION kernel.login_lookup OWNER TO kernel_owner"),
     defect("view_not_invoker", "app.open_projects", "ALTER VIEW app.open_projects RESET (security_invoker)"),
     defect("view_not_invoker", "public.all_tasks", "CREATE VIEW public.all_tasks AS SELECT * FROM app.tasks; GRANT SELECT (title) ON public.all_tasks TO PUBLIC"),
+    defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER
+         SET search_path = app, pg_catalog RETURN 1; ALTER FUNCTION app.f() OWNER TO kernel_lookup; REVOKE ALL ON FUNCTION app.f() FROM PUBLIC"),
+    defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER
+         SET search_path = '' RETURN 1; ALTER FUNCTION app.f() OWNER TO kernel_lookup; REVOKE ALL ON FUNCTION app.f() FROM PUBLIC"),
+    defect("leakproof_function", "function app.told(text)", "CREATE FUNCTION app.told(text) RETURNS boolean LANGUAGE sql LEAKPROOF RETURN $1 <> ''"),
     // references
     defect("foreign_key", "constraint single ON app.tasks", "CREATE UNIQUE INDEX single_id ON app.projects (id);
          ALTER TABLE app.tasks ADD CONSTRAINT single FOREIGN KEY (project_id) REFERENCES app.projects (id) ON DELETE SET NULL ON UPDATE CASCADE"),

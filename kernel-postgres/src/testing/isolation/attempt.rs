@@ -1,6 +1,6 @@
 //! Making one attempt: as the application's login, in one scope, rolled back.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, Decode, PgConnection, Postgres, Row, Type};
 
 use super::catalog::{Table, literal};
 use super::judge::{Expect, Outcome, Refused, Verdict, judge};
@@ -29,14 +29,35 @@ impl Attempt {
         let own = self.scope.map(|side| workspaces.id(side));
         let mut tx = app.begin().await?;
         let scope = own.as_deref().map(|own| format!("SET LOCAL app.workspace_id = {};", literal(own)));
-        let settings = AssertSqlSafe(format!("{} SET CONSTRAINTS ALL IMMEDIATE", scope.unwrap_or_default()));
-        sqlx::raw_sql(settings).execute(&mut *tx).await?;
-        let before = others(&mut tx, watched, own.as_deref()).await?;
-        let result = run(&mut tx, &self.sql).await?;
+        let settings = format!("{} SET CONSTRAINTS ALL IMMEDIATE;", scope.unwrap_or_default());
+        // A view has no rows of its own.
+        let others = watched.map_or_else(|| "SELECT ''".to_owned(), |table| witness::question(table, own.as_deref()));
+        let before: String = one(&mut tx, format!("{settings} {others}")).await?;
+        let result = self.run(&mut tx).await?;
         // After an error the transaction is lost, and with it whatever it had changed.
-        let changed = result.is_ok() && others(&mut tx, watched, own.as_deref()).await? != before;
+        let changed = result.is_ok() && one::<String>(&mut tx, others).await? != before;
         tx.rollback().await?;
         Ok(self.leak(judge(&self.expect, &Outcome { result, changed })))
+    }
+
+    /// Rows counted by a SELECT, touched by others. An error that is not Postgres' answer is the caller's.
+    async fn run(&self, tx: &mut PgConnection) -> Result<Result<i64, Refused>, sqlx::Error> {
+        let sql = self.sql.clone();
+        let done = if sql.starts_with("SELECT") {
+            one(tx, sql).await
+        } else {
+            let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx).await;
+            done.map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+        };
+        match done {
+            Ok(rows) => Ok(Ok(rows)),
+            Err(sqlx::Error::Database(error)) => Ok(Err(Refused {
+                code: error.code().unwrap_or_default().into_owned(),
+                message: error.message().to_owned(),
+                constraint: error.constraint().unwrap_or_default().to_owned(),
+            })),
+            Err(error) => Err(error),
+        }
     }
 
     fn leak(&self, verdict: Verdict) -> Option<Leak> {
@@ -55,32 +76,10 @@ impl Attempt {
     }
 }
 
-async fn others(
-    tx: &mut PgConnection,
-    watched: Option<&Table>,
-    own: Option<&str>,
-) -> Result<Option<String>, sqlx::Error> {
-    match watched {
-        Some(table) => witness::others(tx, table, own).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Rows counted by a SELECT, touched by others. An error that is not Postgres' answer is the caller's.
-async fn run(tx: &mut PgConnection, sql: &str) -> Result<Result<i64, Refused>, sqlx::Error> {
-    let statement = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
-    let done = if sql.starts_with("SELECT") {
-        statement.fetch_one(tx).await.and_then(|row| row.try_get(0))
-    } else {
-        statement.execute(tx).await.map(|done| i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
-    };
-    match done {
-        Ok(rows) => Ok(Ok(rows)),
-        Err(sqlx::Error::Database(error)) => Ok(Err(Refused {
-            code: error.code().unwrap_or_default().into_owned(),
-            message: error.message().to_owned(),
-            constraint: error.constraint().unwrap_or_default().to_owned(),
-        })),
-        Err(error) => Err(error),
-    }
+/// The first value of the answer.
+async fn one<T>(tx: &mut PgConnection, sql: String) -> Result<T, sqlx::Error>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(tx).await?.try_get(0)
 }

@@ -24,7 +24,7 @@ pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) 
         ("json" | "jsonb", _) => texts(["{}", "[]", "\"x\"", "1"].map(str::to_owned).into()),
         ("bool", _) => texts(["false", "true"].map(str::to_owned).into()),
         (_, "E") => column.labels.iter().map(|label| literal(label)).collect(),
-        (_, "N") => numeric(number, &numbers),
+        (_, "N") => numeric(number, tag(workspace), &numbers),
         (_, "D") => {
             let own =
                 [format!("now() + {number} * interval '1 second'"), format!("now() - {number} * interval '1 year'")];
@@ -57,15 +57,22 @@ pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) 
     }
 }
 
-fn numeric(number: i64, numbers: &[i64]) -> Vec<String> {
-    let own = [number, 0, -number, number * 10, number * 100, number * 1000];
+/// One's own number first: a key may be unique for all workspaces.
+fn numeric(number: i64, tag: &str, numbers: &[i64]) -> Vec<String> {
+    let own = i64::from_str_radix(tag, 16).unwrap_or(number);
+    let plain = [own, number, 0, -number, number * 10, number * 100, number * 1000];
     let near = numbers.iter().flat_map(|n| [*n, n + number, n - number, n * number]);
-    own.into_iter().chain(near).map(|n| n.to_string()).collect()
+    plain.into_iter().chain(near).map(|n| n.to_string()).collect()
+}
+
+/// The end of a workspace's id, which is random.
+fn tag(workspace: &str) -> &str {
+    workspace.get(workspace.len().saturating_sub(7)..).unwrap_or(workspace)
 }
 
 /// Short and long, plain and in the shapes that checks ask for.
 fn text(letter: &str, number: i64, workspace: &str, quoted: Vec<String>, numbers: &[i64]) -> Vec<String> {
-    let tag = workspace.get(workspace.len().saturating_sub(8)..).unwrap_or(workspace);
+    let tag = tag(workspace);
     let upper = letter.to_uppercase();
     let (country, currency, language) = match number {
         1 => ("DE", "EUR", "de"),

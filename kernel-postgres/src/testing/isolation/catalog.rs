@@ -68,7 +68,7 @@ pub(super) struct Reference {
     pub(super) others: Vec<String>,
 }
 
-/// Tables whose rows belong to a workspace by a column of another name.
+/// With whose column: two of the kernel's tables say by another name which workspace a row belongs to.
 const TABLES: &str = r"
 SELECT format('%I.%I', n.nspname, c.relname),
        coalesce(CASE WHEN n.nspname = 'kernel' AND c.relname = 'workspaces' THEN 'id' WHEN n.nspname = 'kernel' AND c.relname = 'idempotency_keys' THEN 'scope_id' END,
@@ -79,13 +79,14 @@ SELECT format('%I.%I', n.nspname, c.relname),
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'";
 
+/// A number out of a sequence is no default here: without the right to the sequence an insert fails for that, and would prove nothing.
 const COLUMNS: &str = r#"
 SELECT format('%I.%I', n.nspname, c.relname) AS "table", a.attname::text AS name, quote_ident(a.attname) AS quoted,
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE format_type(a.atttypid, a.atttypmod) END AS sql_type,
        b.typname::text AS type_name, b.typcategory::text AS category,
        ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = b.oid ORDER BY enumsortorder) AS labels,
-       (a.attnotnull OR t.typnotnull) AND d.oid IS NULL AND a.attidentity = '' AND t.typdefault IS NULL AS required,
-       pg_get_expr(d.adbin, d.adrelid) AS "default", a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       (a.attnotnull OR t.typnotnull) AND e.expr IS NULL AND a.attidentity = '' AND t.typdefault IS NULL AS required,
+       e.expr AS "default", a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)) AS checked,
        ARRAY(SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = t.oid) AS domain_checks,
        has_column_privilege('kernel_app', c.oid, a.attnum, 'SELECT') AS can_select,
@@ -95,6 +96,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+CROSS JOIN LATERAL (SELECT CASE WHEN pg_get_expr(d.adbin, d.adrelid) NOT LIKE '%nextval(%' THEN pg_get_expr(d.adbin, d.adrelid) END AS expr) e
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' ORDER BY a.attnum"#;
 
 const REFERENCES: &str = r#"

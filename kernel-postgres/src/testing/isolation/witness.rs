@@ -1,6 +1,6 @@
 //! Sees, within the attempt's own transaction and past row-level security, what the attempt has changed.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::PgConnection;
 
 use super::catalog::{Table, literal};
 
@@ -29,10 +29,9 @@ pub(super) async fn dismiss(admin: &mut PgConnection) -> Result<(), sqlx::Error>
     sqlx::raw_sql("DROP SCHEMA tenant_isolation_witness CASCADE").execute(admin).await.map(drop)
 }
 
-/// The state of all rows of `table` that are not `own`'s.
-pub(super) async fn others(tx: &mut PgConnection, table: &Table, own: Option<&str>) -> Result<String, sqlx::Error> {
+/// Asks for the state of all rows of `table` that are not `own`'s. SQL text, which Postgres takes in one go with what comes before.
+pub(super) fn question(table: &Table, own: Option<&str>) -> String {
     let own = own.map_or_else(|| "NULL".to_owned(), literal);
     let (name, tenant) = (literal(&table.name), literal(&table.tenant_name));
-    let sql = format!("SELECT tenant_isolation_witness.others({name}, {tenant}, {own})");
-    sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(tx).await
+    format!("SELECT tenant_isolation_witness.others({name}, {tenant}, {own})")
 }
