@@ -113,6 +113,6 @@ async fn caps<B: Backend>(backend: &B) -> Outcome {
     tx.limits().set_caps(id, &BTreeMap::from([("boards".to_owned(), Cap::Finite(2))])).await?;
     tx.commit().await?;
     let keys: Vec<String> = world.tenant(&ada).await?.limits().all(id).await?.into_keys().collect();
-    assert_eq!(keys, ["boards", LIMIT.0], "a new limit adds its counter");
+    assert_eq!(keys, ["boards", SEATS, LIMIT.0], "a new limit adds its counter");
     Ok(())
 }
