@@ -21,6 +21,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Whether places of the limit were taken in another workspace: the credit in the transaction is one for both.
+    pub(crate) fn reserved_elsewhere(&self, workspace: Uuid, key: &str) -> bool {
+        self.reserved.iter().any(|(known, of)| of == key && *known != workspace)
+    }
+
     /// Notes that places of a limit were taken, so that the flush can give back those that no row came for.
     pub(crate) fn reserved(&mut self, workspace: Uuid, key: &str) {
         if !self.reserved.iter().any(|(_, known)| known == key) {

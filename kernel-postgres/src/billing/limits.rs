@@ -7,6 +7,7 @@ use saas_kernel::StoreError;
 use saas_kernel::billing::catalog::Cap;
 use saas_kernel::billing::limits::{Limits, Reserved, Usage};
 use saas_kernel::id::WorkspaceId;
+use saas_kernel::store::Reach;
 
 use crate::error::PgResult;
 use crate::tx::PgTx;
@@ -30,6 +31,11 @@ fn columns(caps: &BTreeMap<String, Cap>) -> (Vec<&str>, Vec<Option<i64>>) {
 #[async_trait]
 impl Limits for PgTx {
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError> {
+        // Only the system sees a second workspace's counters.
+        let system = matches!(self.scope_ref().reach(), Reach::System(_));
+        if system && self.buffer.reserved_elsewhere(workspace.uuid(), key) {
+            return Err(StoreError::Scope);
+        }
         let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
         if reserve.execute(self.conn()).await.store()?.rows_affected() == 1 {
             self.buffer.reserved(workspace.uuid(), key);

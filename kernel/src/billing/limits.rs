@@ -39,6 +39,10 @@ pub struct Usage {
 #[async_trait]
 pub trait Limits: Send {
     /// Adds `n` if it fits, in one statement: two callers cannot both take the last place.
+    ///
+    /// # Errors
+    /// `Scope` when the transaction, which is the system's then, has reserved the same limit in another workspace: rows
+    /// could not tell whose places they use up. The transaction goes on.
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError>;
     /// One counter.
     async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError>;

@@ -1,6 +1,6 @@
 //! The same operations on memory and on Postgres give the same answers and leave the same behind.
 //!
-//! `DIFFERENTIAL_CASES` says how many random sequences are run (16 by default), `DIFFERENTIAL_LENGTH` how many operations
+//! `DIFFERENTIAL_CASES` says how many random sequences are run (12 by default), `DIFFERENTIAL_LENGTH` how many operations
 //! each may have; `DIFFERENTIAL_SHOW` prints them with their answers. What fails is shrunk and printed.
 
 #![expect(
@@ -49,7 +49,7 @@ fn memory_and_postgres_agree() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let length = setting("DIFFERENTIAL_LENGTH", 100) as usize;
     let config = Config {
-        cases: setting("DIFFERENTIAL_CASES", 16),
+        cases: setting("DIFFERENTIAL_CASES", 12),
         max_shrink_iters: 5_000,
         max_shrink_time: 120_000,
         failure_persistence: None,

@@ -76,8 +76,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let key = || proptest::option::weighted(0.4, 0..3u8);
     let keep = || proptest::bool::weighted(0.7);
     prop_oneof![
-        5 => (person(), any::<bool>()).prop_map(|(person, shout)| Operation::SignUp { person, shout }),
-        3 => (person(), any::<bool>()).prop_map(|(person, replace)| Operation::LogIn { person, replace }),
+        3 => (0..PEOPLE, any::<bool>()).prop_map(|(person, shout)| Operation::SignUp { person, shout }),
+        2 => (0..PEOPLE, any::<bool>()).prop_map(|(person, replace)| Operation::LogIn { person, replace }),
         1 => person().prop_map(|person| Operation::LogOut { person }),
         4 => (person(), maybe(), key(), keep()).prop_map(|(person, slug, key, keep)| Operation::Found { person, slug, key, keep }),
         5 => (person(), workspace(), maybe(), maybe(), key(), keep()).prop_map(|(person, workspace, name, slug, key, keep)| {

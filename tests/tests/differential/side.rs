@@ -12,10 +12,13 @@ use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::users::Email;
+use saas_kernel::memory::MemoryStore;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
 use saas_kernel::tenancy::workspaces::Slug;
-use saas_kernel::{BoxError, Ctx, Error, Kernel, ProductConfig, Refusal, SystemStore};
+use saas_kernel::{BoxError, Ctx, Error, Kernel, ProductConfig, Refusal, SystemStore, Tx};
+use saas_kernel_postgres::PgTx;
+use serde_json::Value;
 
 use crate::operations::PEOPLE;
 use crate::provider::Provider;
@@ -156,7 +159,22 @@ impl<'b, B: Backend> Side<'b, B> {
             let log = tx.audit_log().list(*id, &AuditFilter::default(), &PageRequest::first(100)).await?;
             found.extend(log.items.iter().map(|record| self.entry(record)));
         }
+        for id in &self.workspaces {
+            found.push(self.words.of(self.outbox(&mut *tx, *id).await?));
+        }
         Ok(found)
+    }
+
+    /// The subjects and bodies of a workspace's events, in their order. No repository reads them yet.
+    async fn outbox(&self, tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<Vec<(String, String)>, BoxError> {
+        if let Some(memory) = (&self.store as &dyn Any).downcast_ref::<MemoryStore>() {
+            let events = memory.outbox().into_iter().filter(|event| event.workspace == workspace);
+            return Ok(events.map(|event| (event.subject.to_owned(), event.body.to_string())).collect());
+        }
+        let events = "SELECT subject, body FROM kernel.outbox WHERE workspace_id = $1 ORDER BY at, id";
+        let events: Vec<(String, Value)> =
+            sqlx::query_as(events).bind(workspace.uuid()).fetch_all(PgTx::of(tx)?.conn()).await?;
+        Ok(events.into_iter().map(|(subject, body)| (subject, body.to_string())).collect())
     }
 }
 

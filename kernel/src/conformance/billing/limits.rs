@@ -49,6 +49,15 @@ async fn reserving<B: Backend>(backend: &B) -> Outcome {
     assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Yes);
     tx.commit().await?;
     assert_eq!(used(&world, &ada).await?, 0, "places for which no row came are given back");
+
+    // The system too reserves a limit in one workspace at a time.
+    let mut tx = world.system().await?;
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 2).await?, Reserved::Yes);
+    let second = tx.limits().reserve(eve.workspace(), LIMIT.0, 1).await;
+    assert!(matches!(second, Err(StoreError::Scope)), "in a second workspace: {second:?}");
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Yes, "and the transaction goes on");
+    tx.commit().await?;
+    assert_eq!((used(&world, &ada).await?, used(&world, &eve).await?), (0, 0), "all are given back");
     Ok(())
 }
 

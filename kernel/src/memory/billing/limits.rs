@@ -75,6 +75,9 @@ fn shown(row: &UsageRow) -> Usage {
 #[async_trait]
 impl Limits for MemoryTx {
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError> {
+        if self.is_system() && self.credits.keys().any(|(of, known)| known == key && *of != workspace) {
+            return Err(StoreError::Scope);
+        }
         self.alive()?;
         if self.take(workspace, key, u64::from(n)) {
             *self.credits.entry((workspace, key.to_owned())).or_default() += u64::from(n);

@@ -1,0 +1,59 @@
+//! What a product proves about its own table.
+
+use own_tables::{MIGRATIONS, Notebook, PERMISSIONS, ReadNote, WriteNote, list, write};
+use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::login;
+use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
+use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Scope, Store, StoreError};
+use saas_kernel_postgres::Migrations;
+use saas_kernel_postgres::testing::{TestDb, assert_tenant_isolation};
+
+const CONFIG: &str = "
+brand: { name: Notebook }
+plans: [{ key: free, name: Free, limits: { notes: 3 } }]
+roles: [{ name: owner, permissions: [\"*\"] }]";
+
+/// One line for every table that has a `workspace_id`: the kernel's, and ours.
+#[tokio::test]
+async fn no_workspace_reaches_anothers_notes() -> Result<(), BoxError> {
+    let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
+    assert_tenant_isolation(&db).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(), BoxError> {
+    let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
+    let (store, config) = (db.store().await?, ProductConfig::parse(CONFIG)?);
+    let kernel = Kernel::builder(config).store(store.clone()).permissions(PERMISSIONS).hooks(Notebook).build()?;
+
+    let ctx = || Ctx::at(kernel.now());
+    let account = NewAccount::parse("ada@example.com", "correct horse battery", "Ada")?;
+    let prepared = SignUp::prepare(ctx(), account, kernel.passwords()).await?;
+    let mut tx = store.begin(Scope::sign_up(&prepared)).await?;
+    let workspace = sign_up(&kernel, &prepared, &mut *tx).await?.ok_or("a free address")?.workspace.id;
+    tx.commit().await?;
+    let password = "correct horse battery".parse()?;
+    let verified = login::verify(&kernel, ctx(), &"ada@example.com".parse()?, password).await?;
+    let mut tx = store.begin(Scope::login(&verified)).await?;
+    let token = login::begin_session(&kernel, &verified, &mut *tx, None).await?.token;
+    tx.commit().await?;
+    let asked = WorkspaceRef::Id(workspace);
+    let caller = kernel.authenticate(ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a session")?;
+    let grant = caller.grant.ok_or("a member")?;
+
+    let (read, may) = (grant.allow::<ReadNote>()?, grant.allow::<WriteNote>()?);
+    for text in ["Second", "Third"] {
+        let mut tx = store.begin_tenant(&grant).await?;
+        write(&may, &mut tx, text).await?;
+        tx.commit().await?;
+    }
+    let refused = write(&may, &mut store.begin_tenant(&grant).await?, "Fourth").await;
+    assert!(
+        matches!(&refused, Err(saas_kernel::Error::Store(StoreError::Limit(key))) if key == "notes"),
+        "{refused:?}"
+    );
+    assert_eq!(list(&read, &mut store.begin_tenant(&grant).await?).await?, ["Third", "Second", "Welcome"]);
+    Ok(())
+}
