@@ -1,5 +1,5 @@
 # Every entry point. `make dev` and `make test` need a Rust toolchain and PostgreSQL's binaries, nothing else.
-.PHONY: dev demo test lint bench doc clean-dev
+.PHONY: dev demo test lint bench bench-decision doc clean-dev
 
 dev: ## The reference app with a private Postgres, migrated and seeded: http://127.0.0.1:3000 (APP_ADDR=… for another)
 	cargo run --package reference --bin reference -- serve
@@ -16,6 +16,9 @@ lint: ## Formatting and clippy only
 
 bench: ## Side by side with a hand-written service, in one run, as ratios
 	cargo run --release --package saas-kernel-benches
+
+bench-decision: ## One permission decision beside casbin, cedar and a HashSet
+	cargo run --release --manifest-path benches/decision/Cargo.toml
 
 doc: ## The API documentation
 	cargo doc --workspace --no-deps
