@@ -1,6 +1,7 @@
 //! As little HTTP/1.1 as a benchmark needs: one kept connection, answers with a `Content-Length`.
 
 use saas_kernel::BoxError;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -11,16 +12,25 @@ pub(crate) struct Client {
     head: usize,
 }
 
-/// The text of a request by the person of workspace `n`.
-pub(crate) fn request(method: &str, path: &str, n: usize, body: &str) -> String {
+/// By what a request is let in.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum By {
+    Cookie,
+    Key,
+}
+
+/// The text of a request by the person, or with the key, of workspace `n`.
+pub(crate) fn request(method: &str, path: &str, by: By, n: usize, body: &str) -> String {
     let path = path.replace("{n}", &format!("{n:04}"));
     let json = match body {
         "" => String::new(),
         _ => format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()),
     };
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: session=bench-session-{n:04}\r\n{json}\r\n{body}"
-    )
+    let by = match by {
+        By::Cookie => format!("Cookie: session=bench-session-{n:04}"),
+        By::Key => format!("Authorization: Bearer sk_bench-key-{n:04}"),
+    };
+    format!("{method} {path} HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nAccept: */*\r\n{by}\r\n{json}\r\n{body}")
 }
 
 impl Client {

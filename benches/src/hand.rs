@@ -100,6 +100,7 @@ pub(crate) async fn serve() -> Result<(), BoxError> {
     let app = Router::new()
         .route("/healthz", get(|| async { Json(serde_json::json!({ "status": "ok" })) }))
         .route("/bare/{n}", get(bare))
+        .route("/key/{ws}", get(list_with_key))
         .route("/api/v1/workspaces/{ws}/projects", get(list).post(create))
         .with_state(Hand { pool, workspaces: workspaces.into() })
         .merge(steps::routes(self::pool("APP_DATABASE_URL").await?));
@@ -130,6 +131,29 @@ async fn list(State(hand): State<Hand>, Path(slug): Path<String>, headers: Heade
     // One connection for both: every return to the pool is a round trip of sqlx's own.
     let mut connection = hand.pool.acquire().await?;
     let (workspace, _) = authenticate(&mut connection, &slug, &headers, |role| role != "none").await?;
+    Ok(Json(page(sqlx::query_as(LIST).bind(workspace).fetch_all(&mut *connection).await?)))
+}
+
+const AUTHENTICATE_KEY: &str = "
+SELECT w.id, k.scopes FROM peer.api_keys k
+JOIN peer.workspaces w ON w.id = k.workspace_id AND w.slug = $2 AND w.status = 'active'
+WHERE k.token_hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())";
+
+async fn list_with_key(
+    State(hand): State<Hand>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Page>, Failed> {
+    let refused = || Failed(StatusCode::UNAUTHORIZED);
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let hash = Sha256::digest(header.strip_prefix("Bearer ").ok_or_else(refused)?.as_bytes());
+    let mut connection = hand.pool.acquire().await?;
+    let look_up = sqlx::query_as(AUTHENTICATE_KEY).bind(hash.as_slice()).bind(slug);
+    let found: Option<(Uuid, Vec<String>)> = look_up.fetch_optional(&mut *connection).await?;
+    let (workspace, scopes) = found.ok_or_else(refused)?;
+    if !scopes.iter().any(|scope| scope == "project.read") {
+        return Err(Failed(StatusCode::FORBIDDEN));
+    }
     Ok(Json(page(sqlx::query_as(LIST).bind(workspace).fetch_all(&mut *connection).await?)))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use saas_kernel::BoxError;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, request};
+use crate::client::{By, Client, request};
 
 /// What is asked for, and how long.
 #[derive(Serialize, Deserialize)]
@@ -15,6 +15,7 @@ pub(crate) struct Load {
     pub method: String,
     /// `{n}` is the workspace's number, of four digits.
     pub path: String,
+    pub by: By,
     pub body: String,
     pub workspaces: usize,
     pub callers: usize,
@@ -37,7 +38,7 @@ pub(crate) struct Loaded {
 pub(crate) async fn run(arguments: &[String]) -> Result<String, BoxError> {
     let load: Load = serde_json::from_str(arguments.first().ok_or("what is to be loaded?")?)?;
     let requests: Vec<Vec<u8>> =
-        (0..load.workspaces).map(|n| request(&load.method, &load.path, n, &load.body).into_bytes()).collect();
+        (0..load.workspaces).map(|n| request(&load.method, &load.path, load.by, n, &load.body).into_bytes()).collect();
     let requests: &'static [Vec<u8>] = requests.leak();
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(load.seconds);

@@ -42,7 +42,7 @@ async fn same_answers(groups: &[&Group], servers: &Servers) -> Result<(), BoxErr
     for Group { title, base, variants, .. } in groups {
         let mut answers = Vec::new();
         for variant in *variants {
-            let text = request(variant.method, variant.path, 7, body(variant));
+            let text = request(variant.method, variant.path, variant.by, 7, body(variant));
             let mut client = Client::connect(&servers.of(variant.kind).address).await?;
             let mut answer: Value = serde_json::from_slice(client.call(text.as_bytes()).await?)?;
             blank(&mut answer, &["next_cursor"]);
@@ -95,7 +95,10 @@ async fn counts(
             let mut before = (0, 0);
             for n in 0..=REQUESTS {
                 client
-                    .call(request(variant.method, variant.path, n % options.workspaces, body(variant)).as_bytes())
+                    .call(
+                        request(variant.method, variant.path, variant.by, n % options.workspaces, body(variant))
+                            .as_bytes(),
+                    )
                     .await?;
                 if n == 0 {
                     before = settled(&counter).await;
@@ -159,6 +162,7 @@ impl Running<'_> {
             address: server.address.clone(),
             method: variant.method.to_owned(),
             path: variant.path.to_owned(),
+            by: variant.by,
             body: body(variant).to_owned(),
             workspaces: self.options.workspaces,
             callers: CALLERS,

@@ -21,6 +21,10 @@ INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated
 SELECT workspace, person, 'member', at, at FROM tenants;
 INSERT INTO kernel.sessions (id, user_id, token_hash, created_at, seen_at, expires_at)
 SELECT session, person, sha256(convert_to('bench-session-' || no, 'UTF8')), now(), now(), now() + interval '1 day' FROM tenants;
+INSERT INTO kernel.api_keys (workspace_id, id, name, prefix, token_hash, scopes, created_by, created_at, last_used_at)
+SELECT workspace, pg_temp.v7(at), 'key', 'sk_bench-ke', sha256(convert_to('sk_bench-key-' || no, 'UTF8')), ARRAY['project.read', 'project.create'],
+       person, at, now() + interval '1 hour' -- noting the use is not part of the request
+FROM tenants;
 INSERT INTO kernel.usage (workspace_id, key, used, cap)
 SELECT workspace, key, CASE key WHEN 'projects' THEN current_setting('bench.projects')::int ELSE 1 END, NULL
 FROM tenants, unnest(ARRAY['projects', 'members']) key;
@@ -38,6 +42,7 @@ CREATE TABLE peer.workspaces (LIKE kernel.workspaces INCLUDING ALL);
 CREATE UNIQUE INDEX ON peer.workspaces (slug);
 CREATE TABLE peer.memberships (LIKE kernel.memberships INCLUDING ALL);
 CREATE TABLE peer.sessions (LIKE kernel.sessions INCLUDING ALL);
+CREATE TABLE peer.api_keys (LIKE kernel.api_keys INCLUDING ALL);
 CREATE TABLE peer.usage (LIKE kernel.usage INCLUDING ALL);
 CREATE TABLE peer.audit_log (LIKE kernel.audit_log INCLUDING ALL);
 CREATE TABLE peer.outbox (LIKE kernel.outbox INCLUDING ALL);
@@ -46,6 +51,7 @@ ALTER TABLE peer.usage SET (fillfactor = 50);
 INSERT INTO peer.workspaces SELECT * FROM kernel.workspaces;
 INSERT INTO peer.memberships SELECT * FROM kernel.memberships;
 INSERT INTO peer.sessions SELECT * FROM kernel.sessions;
+INSERT INTO peer.api_keys SELECT * FROM kernel.api_keys;
 INSERT INTO peer.usage SELECT * FROM kernel.usage;
 INSERT INTO peer.projects SELECT * FROM tracker.projects;
 

@@ -1,5 +1,6 @@
 //! What is compared.
 
+use crate::client::By;
 use crate::servers::Kind;
 
 /// One route of one server.
@@ -8,6 +9,7 @@ pub(crate) struct Variant {
     pub kind: Kind,
     pub method: &'static str,
     pub path: &'static str,
+    pub by: By,
 }
 
 /// Variants that are measured together, round by round, and compared with the one at `base`.
@@ -24,16 +26,20 @@ const PROJECTS: &str = "/api/v1/workspaces/bench-{n}/projects";
 pub(crate) const NEW_PROJECT: &str = r#"{"name":"Benchmark"}"#;
 
 const fn get(name: &'static str, kind: Kind, path: &'static str) -> Variant {
-    Variant { name, kind, method: "GET", path }
+    Variant { name, kind, method: "GET", path, by: By::Cookie }
+}
+
+const fn with_key(name: &'static str, kind: Kind, path: &'static str) -> Variant {
+    Variant { name, kind, method: "GET", path, by: By::Key }
 }
 
 const fn post(name: &'static str, kind: Kind) -> Variant {
-    Variant { name, kind, method: "POST", path: PROJECTS }
+    Variant { name, kind, method: "POST", path: PROJECTS, by: By::Cookie }
 }
 
 /// The writes come last: they change the rows on each side, and leave work behind for Postgres. The steps say where the
 /// rest goes: each line has what the one before it has, and one thing more.
-pub(crate) const GROUPS: [Group; 4] = [
+pub(crate) const GROUPS: [Group; 5] = [
     Group {
         title: "GET …/projects",
         base: 1,
@@ -55,6 +61,12 @@ pub(crate) const GROUPS: [Group; 4] = [
             get("+ row-level security", Kind::Hand, "/step/policy/bench-{n}"),
             get("+ HTTP layers and ports = kernel", Kind::Kernel, PROJECTS),
         ],
+    },
+    Group {
+        title: "GET …/projects with an API key",
+        base: 0,
+        steps: false,
+        variants: &[with_key("by hand", Kind::Hand, "/key/bench-{n}"), with_key("kernel", Kind::Kernel, PROJECTS)],
     },
     Group {
         title: "GET /healthz: HTTP alone",

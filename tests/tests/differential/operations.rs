@@ -40,7 +40,7 @@ pub(crate) struct Call {
 }
 
 /// Every call of every repository; see `Side::call`.
-pub(crate) const CALLS: u8 = 26;
+pub(crate) const CALLS: u8 = 45;
 
 /// Below 4: of the person's own; else of all.
 fn workspace() -> impl Strategy<Value = u8> {
@@ -95,7 +95,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         ),
         3 => Just(Operation::Process),
         1 => (0..20u8).prop_map(Operation::Wait),
-        12 => (whose(), [proptest::option::of(call()), proptest::option::of(call()), proptest::option::of(call())], keep())
+        18 => (whose(), [proptest::option::of(call()), proptest::option::of(call()), proptest::option::of(call())], keep())
             .prop_map(|(scope, calls, keep)| Operation::Probe { scope, calls, keep }),
     ]
 }

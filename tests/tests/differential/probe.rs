@@ -10,12 +10,14 @@ use saas_kernel::billing::inbox::{ClaimedEvent, Outcome};
 use saas_kernel::billing::provider::ProviderEvent;
 use saas_kernel::billing::subscription::{Access, Status, Subscription};
 use saas_kernel::conformance::Backend;
-use saas_kernel::id::{SessionId, SubscriptionId, WorkspaceId};
+use saas_kernel::id::{ApiKeyId, InviteId, SessionId, SubscriptionId, WorkspaceId};
+use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::sessions::{NewSession, SessionLife};
 use saas_kernel::identity::users::NewUser;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
+use saas_kernel::tenancy::invites::NewInvite;
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{Founding, NewWorkspace, Rename, WorkspaceName};
 use saas_kernel::{BoxError, Ctx, Error, Scope, Store, StoreError, SystemStore, Tx};
@@ -138,6 +140,7 @@ impl<B: Backend> Side<'_, B> {
                 let failed = Outcome::Failed { error: "probed".to_owned(), retry_at: Some(at + TimeDelta::minutes(1)) };
                 self.said(tx.inbox().finish(&event, &failed, at).await)
             }
+            25..=43 => self.teammates(tx, call).await,
             _ => {
                 let entry = AuditEntry::new(&Ctx::at(at), saas_kernel::Actor::User(user), id, "probe.noted");
                 tx.records().audit(entry.target("word", word));
@@ -145,6 +148,52 @@ impl<B: Backend> Side<'_, B> {
                 let entries = log.map(|log| log.items.iter().map(|record| self.entry(record)).collect::<Vec<_>>());
                 self.said(entries)
             }
+        }
+    }
+
+    /// Members, invites and keys. Their ids are made of the word, so that they are the same on both sides.
+    async fn teammates(&self, tx: &mut dyn Tx, call: Call) -> String {
+        let Call { what, person, workspace, word } = call;
+        let (user, id, at) = (self.user(person), self.target(tx, workspace), self.now());
+        let page = PageRequest::first(2);
+        let role = ["owner", "member", "viewer"][usize::from(word % 3)];
+        let uuid = saas_kernel::Uuid::from_u128(u128::from(word));
+        let (invite, key) = (InviteId::from(uuid), ApiKeyId::from(uuid));
+        let token = Token::presented(&format!("{word}")).hash();
+        match what {
+            25 => self.said(tx.members().find(id, user).await),
+            26 => self.said(tx.members().list(id, &page).await),
+            27 => self.said(tx.members().of_user(user, &page).await),
+            28 => self.said(tx.members().another(id, role, user).await),
+            29 => self.said(tx.members().has_email(id, &address(person, true)).await),
+            30 | 31 => self.said(tx.members().set_role(id, user, role, at).await),
+            32 => self.said(tx.members().remove(id, user).await),
+            33 | 34 => {
+                let (email, expires_at) = (address(person, word % 2 == 0), at + TimeDelta::minutes(i64::from(word)));
+                let new = NewInvite { id: invite, workspace: id, email: &email, role, token, by: user, at, expires_at };
+                self.said(tx.invites().put(&new).await)
+            }
+            35 => self.said(tx.invites().list(id, &page).await),
+            36 => self.said(tx.invites().open(id, at).await),
+            37 => self.said(tx.invites().revoke(id, invite, at).await),
+            38 => self.said(tx.invites().consume(id, invite, user, at).await),
+            39 => {
+                let new = ApiKey {
+                    id: key,
+                    name: role.to_owned(),
+                    prefix: "sk_".to_owned(),
+                    scopes: vec![role.to_owned()],
+                    created_by: user,
+                    created_at: at,
+                    expires_at: (word % 2 == 0).then(|| at + TimeDelta::minutes(1)),
+                    last_used_at: None,
+                };
+                self.said(tx.api_keys().insert(id, &new, &token).await)
+            }
+            40 => self.said(tx.api_keys().list(id, &page).await),
+            41 => self.said(tx.api_keys().count(id, at).await),
+            42 => self.said(tx.api_keys().revoke(id, key, at).await),
+            _ => self.said(tx.api_keys().touch(id, key, at).await),
         }
     }
 

@@ -156,6 +156,9 @@ impl<'b, B: Backend> Side<'b, B> {
             found.push(self.words.of(tx.workspaces().find(*id).await?));
             found.push(self.words.of(tx.limits().all(*id).await?));
             found.push(self.words.of(tx.subscriptions().of_workspace(*id).await?));
+            found.push(self.words.of(tx.members().list(*id, &PageRequest::first(100)).await?.items));
+            found.push(self.words.of(tx.invites().list(*id, &PageRequest::first(100)).await?.items));
+            found.push(self.words.of(tx.api_keys().list(*id, &PageRequest::first(100)).await?.items));
             let log = tx.audit_log().list(*id, &AuditFilter::default(), &PageRequest::first(100)).await?;
             found.extend(log.items.iter().map(|record| self.entry(record)));
         }

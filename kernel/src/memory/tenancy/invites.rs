@@ -44,7 +44,10 @@ impl Invites for MemoryTx {
         self.may_write("invites", self.in_workspace(new.workspace))?;
         self.refers("invites", self.state.workspaces.contains_key(&new.workspace))?;
         let replaced = self.open_invites(new.workspace).find(|row| row.email_lower == new.email.lower());
-        let id = replaced.map_or(new.id, |row| row.invite.id);
+        let id = replaced.map(|row| row.invite.id);
+        let taken = id.is_none() && self.state.invites.contains_key(&(new.workspace, new.id));
+        self.unique("invites_pkey", !taken)?;
+        let id = id.unwrap_or(new.id);
         let invite = Invite {
             id,
             email: new.email.as_str().to_owned(),
