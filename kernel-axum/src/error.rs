@@ -44,6 +44,10 @@ impl From<StoreError> for ApiError {
         Self::Refused(match error {
             StoreError::Conflict(_) => Refusal::new(&codes::CONFLICT, "it collides with what is there already"),
             StoreError::Limit(key) => Refusal::new(&codes::LIMIT_REACHED, format!("the plan's `{key}` are used up")),
+            StoreError::AccessChanged => Refusal::new(
+                &codes::ACCESS_CHANGED,
+                "your membership, role or key changed while this call ran, so nothing of it was kept; call again",
+            ),
             StoreError::Serialization | StoreError::Locked => {
                 again(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
             }

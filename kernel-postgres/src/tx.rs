@@ -18,6 +18,7 @@ use saas_kernel::tenancy::members::Members;
 use saas_kernel::tenancy::workspaces::Workspaces;
 use saas_kernel::{Scope, StoreError, Tx};
 use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::records::Buffer;
@@ -73,6 +74,11 @@ impl PgTx {
 
     pub(crate) fn scope_ref(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Somebody's membership or key was changed here. Whoever changes their own may finish what they do.
+    pub(crate) fn standing_changed(&mut self, of: Uuid) {
+        self.buffer.changed_own_standing |= self.scope.standing().is_some_and(|own| own.uuid() == of);
     }
 }
 

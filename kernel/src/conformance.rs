@@ -51,6 +51,7 @@ mod guard;
 mod identity;
 mod races;
 mod records;
+mod standing;
 mod store;
 mod tenancy;
 mod world;
@@ -199,6 +200,8 @@ suites! {
     transactions = store::transactions;
     /// Proofs count in their own workspace's transactions only.
     proofs = store::proofs;
+    /// What let a call in, a membership in a role or a key, must still hold when it commits.
+    standing = standing::suite;
     /// Futures dropped at every await: all or nothing, and the store goes on.
     cancellation = cancellation::suite;
     /// Many callers at once: exactly one winner.

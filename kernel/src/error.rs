@@ -87,6 +87,7 @@ pub mod codes {
         UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie, or send an API key that is in force.";
         INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "Check the e-mail address and the password.";
         FORBIDDEN = "forbidden", Forbidden, "Ask an owner of the workspace for the permission named in the message.";
+        ACCESS_CHANGED = "access_changed", Forbidden, "Nothing was kept. Call again: the answer says what you may do now.";
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";
         NOT_FOUND = "not_found", NotFound, "Check the address; what you may not see looks like what does not exist.";
         BAD_REQUEST = "bad_request", Malformed, "Compare the request with /openapi.json.";

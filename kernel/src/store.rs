@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
-use crate::access::Grant;
+use crate::access::{Grant, Role};
 use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::billing::inbox::Inbox;
@@ -15,7 +16,7 @@ use crate::billing::subscription::Subscriptions;
 use crate::ctx::Ctx;
 use crate::error::BoxError;
 use crate::guard::idempotency::{IdempotencyKey, StoredAnswer};
-use crate::id::{UserId, WorkspaceId};
+use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::identity::api_keys::ApiKeys;
 use crate::identity::login::VerifiedLogin;
 use crate::identity::lookups::Lookups;
@@ -76,10 +77,11 @@ pub trait Tx: Any + Send + sealed::Sealed {
     fn audit_log(&mut self) -> &mut dyn AuditLog;
     /// Audit entries and events to be written: buffered, flushed by the commit.
     fn records(&mut self) -> &mut dyn Records;
-    /// Flushes the records and commits.
+    /// Flushes the records and commits, if whoever acts still stands as they did when the call began.
     ///
     /// # Errors
-    /// Also when a statement failed before and the caller went on: nothing was kept then.
+    /// `AccessChanged` when they do not, and any error when a statement failed before and the caller went on: nothing was
+    /// kept then.
     ///
     /// After an error it is unknown whether the transaction committed (the answer may have been lost): repeat with an
     /// idempotency key, or read.
@@ -96,8 +98,29 @@ pub mod sealed {
 pub struct Scope {
     reach: Reach,
     actor: Actor,
+    standing: Option<Standing>,
     idempotency: Option<Arc<IdempotencyKey>>,
     checkout: Checkout,
+}
+
+/// What let a call into its workspace. The call may take its time; a commit looks whether this still holds, and holds it
+/// until it is through, so that nothing is kept for somebody after they were removed.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// A person's membership in this role.
+    Member(UserId, Arc<Role>),
+    /// A key that is not revoked.
+    Key(ApiKeyId),
+}
+
+impl Standing {
+    /// The id of the person or the key.
+    pub fn uuid(&self) -> Uuid {
+        match self {
+            Self::Member(user, _) => user.uuid(),
+            Self::Key(key) => key.uuid(),
+        }
+    }
 }
 
 /// How far a [`Scope`] reaches.
@@ -118,8 +141,13 @@ pub enum Reach {
 impl Scope {
     /// The grant's workspace.
     pub fn of(grant: &Grant) -> Self {
-        let ctx = grant.ctx();
-        Self::new(Reach::Tenant(grant.workspace()), grant.actor(), ctx, grant.checkout().clone())
+        let standing = match grant.actor() {
+            Actor::User(user) => Some(Standing::Member(user, grant.role.clone())),
+            Actor::ApiKey(key) => Some(Standing::Key(key)),
+            Actor::System(_) | Actor::Staff { .. } => None,
+        };
+        let reach = Reach::Tenant(grant.workspace());
+        Self { standing, ..Self::new(reach, grant.actor(), grant.ctx(), grant.checkout().clone()) }
     }
 
     /// The signed-in person's own rows.
@@ -158,13 +186,14 @@ impl Scope {
         Self {
             reach: Reach::System(part),
             actor: Actor::System(part),
+            standing: None,
             idempotency: None,
             checkout: Checkout::default(),
         }
     }
 
     fn new(reach: Reach, actor: Actor, ctx: &Ctx, checkout: Checkout) -> Self {
-        Self { reach, actor, idempotency: ctx.idempotency.clone(), checkout }
+        Self { reach, actor, standing: None, idempotency: ctx.idempotency.clone(), checkout }
     }
 
     /// The same, for work beside the request: with a connection and an answer of its own.
@@ -181,6 +210,11 @@ impl Scope {
     /// Who acts in it.
     pub fn actor(&self) -> Actor {
         self.actor
+    }
+
+    /// What the commit looks at again; `None` where no membership and no key let the call in.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// The key under which the transaction's answer is kept, if the caller sent one.
@@ -244,6 +278,9 @@ pub enum StoreError {
     /// A proof of one scope was used in a transaction of another. A bug in the caller; nothing was done.
     #[error("a proof was used in a transaction of another scope")]
     Scope,
+    /// Whoever acts was removed, has another role, or their key was revoked since the call began: nothing was kept.
+    #[error("the caller's membership, role or key changed while the call ran")]
+    AccessChanged,
     /// The request's idempotency key has been used: here is what to answer instead.
     #[error("the idempotency key has been used")]
     Replay(Replay),

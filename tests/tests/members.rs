@@ -1,40 +1,10 @@
 //! Teammates: invited, joined, promoted, removed; always with an owner, never above the inviter, never beyond the seats.
-#![expect(clippy::indexing_slicing, reason = "a test that indexes wrong fails, as it should")]
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use saas_kernel::BoxError;
-use saas_kernel_tests::{Answer, Caller, TestApp, TestResult};
+use saas_kernel_tests::teammates::{accept, invite, join, token, user_id};
+use saas_kernel_tests::{TestApp, TestResult};
 use serde_json::{Value, json};
-
-async fn invite(by: &Caller, email: &str, role: &str) -> Result<Answer, BoxError> {
-    by.post(&by.at("/invites"), &json!({ "email": email, "role": role })).await
-}
-
-/// The token of the newest mail to `email`.
-fn token(app: &TestApp, email: &str) -> Result<String, BoxError> {
-    let mail = app.mail.mails().into_iter().find(|mail| mail.to == email).ok_or("a mail")?;
-    let token = mail.text.split("?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
-    Ok(token.ok_or("a link")?.to_owned())
-}
-
-async fn accept(caller: &Caller, token: &str) -> Result<Answer, BoxError> {
-    caller.post("/api/v1/invites/accept", &json!({ "token": token })).await
-}
-
-/// `name` signs up and joins the workspace of `by`; their own requests then go there.
-async fn join(app: &TestApp, by: &Caller, name: &str, role: &str) -> Result<Caller, BoxError> {
-    let email = format!("{}@example.com", name.to_lowercase());
-    invite(by, &email, role).await?.expect(StatusCode::CREATED)?;
-    let mut joined = app.sign_up(name).await?;
-    accept(&joined, &token(app, &email)?).await?.expect(StatusCode::OK)?;
-    joined.workspace.clone_from(&by.workspace);
-    Ok(joined)
-}
-
-async fn user_id(of: &Caller) -> Result<String, BoxError> {
-    Ok(of.get("/api/v1/me").await?.body["id"].as_str().ok_or("an id")?.to_owned())
-}
 
 fn roles(members: &Value) -> Vec<(&str, &str)> {
     members["items"]

@@ -97,6 +97,7 @@ impl ApiKeys for PgTx {
     }
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.standing_changed(id.uuid());
         let revoke = sqlx::query(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         Ok(revoke.execute(self.conn()).await.store()?.rows_affected() == 1)
     }

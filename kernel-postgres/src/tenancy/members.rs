@@ -122,11 +122,13 @@ impl Members for PgTx {
         role: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        self.standing_changed(user.uuid());
         let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
         Ok(set.execute(self.conn()).await.store()?.rows_affected() == 1)
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
+        self.standing_changed(user.uuid());
         let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
         Ok(remove.execute(self.conn()).await.store()?.rows_affected() == 1)
     }

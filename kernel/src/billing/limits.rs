@@ -91,17 +91,18 @@ pub async fn check_limit<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit) -> Resu
     Ok(LimitCheck { allowed: usage.cap.allows(usage.used + 1), limit: usage.cap, usage: usage.used })
 }
 
-/// The refusal for a full limit: what is used, of what, and which plan has more.
+/// The refusal for a full limit: what is used, of what, and which plan has more. The plan may have changed since the call
+/// began; it is named only where the cap is its own.
 pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusal {
     let plan = grant.plan();
+    let own = usage.is_none_or(|usage| plan.limits.get(key) == Some(&usage.cap));
+    let of = if own { format!(" of the plan {}", plan.name) } else { String::new() };
     let state = match usage {
-        Some(Usage { used, cap: Cap::Finite(cap) }) => {
-            format!("{used} of {cap} `{key}` of the plan {} are used", plan.name)
-        }
-        Some(Usage { cap: Cap::Unlimited, .. }) | None => format!("the `{key}` of the plan {} are used up", plan.name),
+        Some(Usage { used, cap: Cap::Finite(cap) }) => format!("{used} of {cap} `{key}`{of} are used"),
+        Some(Usage { cap: Cap::Unlimited, .. }) | None => format!("the `{key}`{of} are used up"),
     };
     let wanted = usage.map_or(n, |usage| usage.used + n);
-    let larger = grant.catalog().unlocks(key, wanted).filter(|larger| larger.key != plan.key);
+    let larger = grant.catalog().unlocks(key, wanted).filter(|larger| !own || larger.key != plan.key);
     match larger {
         Some(larger) => {
             let allows = match larger.limits.get(key) {

@@ -223,8 +223,9 @@ impl Kernel {
                 tx.api_keys().touch(workspace, id, at).await?;
                 tx.commit().await
             };
-            if let Err(error) = touched.await {
-                tracing::warn!(%error, key = %id, "an API key could not be noted as used");
+            match touched.await {
+                Ok(()) | Err(StoreError::AccessChanged) => {}
+                Err(error) => tracing::warn!(%error, key = %id, "an API key could not be noted as used"),
             }
         });
     }

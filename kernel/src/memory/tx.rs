@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::records::Buffer;
 use super::store::{Shared, State};
@@ -22,7 +23,7 @@ use crate::identity::sessions::Sessions;
 use crate::identity::users::Users;
 use crate::records::Records;
 use crate::store::sealed::Sealed;
-use crate::store::{Reach, Scope, StoreError, Tx};
+use crate::store::{Reach, Scope, Standing, StoreError, Tx};
 use crate::tenancy::invites::Invites;
 use crate::tenancy::members::Members;
 use crate::tenancy::workspaces::Workspaces;
@@ -37,6 +38,8 @@ pub struct MemoryTx {
     pub(crate) buffer: Buffer,
     /// Places that were reserved and for which no row has come yet.
     pub(crate) credits: BTreeMap<(WorkspaceId, String), u64>,
+    /// The transaction itself changed what let its caller in: they leave, say.
+    changed_own_standing: bool,
     failed: bool,
     /// Kept to the end: it lets the next transaction in.
     turn: Turn,
@@ -52,6 +55,7 @@ impl MemoryTx {
             state: shared.committed(),
             buffer: Buffer::default(),
             credits: BTreeMap::new(),
+            changed_own_standing: false,
             failed: false,
             turn,
         })
@@ -68,9 +72,13 @@ impl MemoryTx {
     /// Writes the records and commits.
     ///
     /// # Errors
-    /// When a statement failed before, or a record is of another workspace: nothing is kept then.
+    /// When a statement failed before, a record is of another workspace, or whoever acts was removed meanwhile: nothing is
+    /// kept then.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.alive()?;
+        if !self.stands() {
+            return Err(StoreError::AccessChanged);
+        }
         self.flush()?;
         // Slugs are claimed before their workspace exists; by now it must.
         if self.state.slugs.values().any(|workspace| !self.state.workspaces.contains_key(workspace)) {
@@ -95,6 +103,25 @@ impl MemoryTx {
 
     pub(crate) fn scope_ref(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Somebody's membership or key was changed here. Whoever changes their own may finish what they do.
+    pub(crate) fn standing_changed(&mut self, of: Uuid) {
+        self.changed_own_standing |= self.scope.standing().is_some_and(|own| own.uuid() == of);
+    }
+
+    /// Whether what let the caller in still holds.
+    fn stands(&self) -> bool {
+        let (Some(standing), Reach::Tenant(workspace)) = (self.scope.standing(), self.scope.reach()) else {
+            return true;
+        };
+        self.changed_own_standing
+            || match standing {
+                Standing::Member(user, role) => {
+                    self.state.members.get(&(workspace, *user)).is_some_and(|row| row.role == role.name)
+                }
+                Standing::Key(key) => self.state.api_keys.get(&(workspace, *key)).is_some_and(|row| !row.revoked),
+            }
     }
 }
 

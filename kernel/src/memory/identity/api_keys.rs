@@ -17,7 +17,7 @@ use crate::store::StoreError;
 pub(crate) struct KeyRow {
     pub(crate) key: ApiKey,
     pub(crate) token: TokenHash,
-    revoked: bool,
+    pub(crate) revoked: bool,
 }
 
 impl KeyRow {
@@ -74,6 +74,7 @@ impl ApiKeys for MemoryTx {
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, _at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.alive()?;
+        self.standing_changed(id.uuid());
         let row = self.key_mut(workspace, id).filter(|row| !row.revoked);
         Ok(row.map(|row| row.revoked = true).is_some())
     }

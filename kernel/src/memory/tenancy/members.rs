@@ -115,12 +115,14 @@ impl Members for MemoryTx {
         _at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         self.alive()?;
+        self.standing_changed(user.uuid());
         let row = self.member_mut(workspace, user);
         Ok(row.map(|row| role.clone_into(&mut row.role)).is_some())
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
         self.alive()?;
+        self.standing_changed(user.uuid());
         if self.member_mut(workspace, user).is_none() {
             return Ok(false);
         }

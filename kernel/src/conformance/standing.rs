@@ -1,0 +1,153 @@
+//! What let a call in is looked at again by its commit.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::access::{Grant, OWNER, ReadWorkspace};
+use crate::audit::{self, AuditFilter};
+use crate::conformance::world::{Person, World};
+use crate::conformance::{Backend, Outcome};
+use crate::error::BoxError;
+use crate::id::{ApiKeyId, WorkspaceId};
+use crate::identity::api_keys::ApiKey;
+use crate::identity::authenticate::Keep;
+use crate::identity::lookups::WorkspaceRef;
+use crate::page::PageRequest;
+use crate::secret::Token;
+use crate::store::{Scope, Store, StoreError, Tx};
+use crate::tenancy::members::NewMembership;
+use crate::tenancy::workspaces::Rename;
+
+pub(super) async fn suite<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    members(&world, &ada, &eve).await?;
+    keys(&world, &ada).await
+}
+
+/// Eve joins Ada's workspace; the grant is of a call that she makes then.
+async fn joined<B: Backend>(world: &World<'_, B>, ada: &Person, eve: &Person) -> Result<Arc<Grant>, BoxError> {
+    let new = NewMembership { workspace: ada.workspace(), user: eve.user(), role: "admin", at: world.now() };
+    let mut tx = world.system().await?;
+    tx.members().insert(&new).await?;
+    tx.commit().await?;
+    let asked = WorkspaceRef::Id(ada.workspace());
+    Ok(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.grant.ok_or("a grant")?)
+}
+
+/// Writes under `grant` and commits, with and without a record.
+async fn writes<B: Backend>(world: &World<'_, B>, grant: &Arc<Grant>, name: &str) -> Result<(), BoxError> {
+    for records in [false, true] {
+        let mut tx = world.store.begin(Scope::of(grant)).await?;
+        let rename = Rename { name: Some(name.parse()?), slug: None };
+        tx.workspaces().rename(grant.workspace(), &rename, world.now()).await?.ok_or("its own workspace")?;
+        if records {
+            audit::record(&grant.allow::<ReadWorkspace>()?, &mut *tx, "test.renamed", "workspace", grant.workspace())?;
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Nothing of what it writes is kept.
+async fn refused<B: Backend>(world: &World<'_, B>, grant: &Arc<Grant>, why: &str) -> Outcome {
+    let workspace = grant.workspace();
+    let before = kept(world, workspace).await?;
+    let refused = writes(world, grant, "Overtaken").await.err().ok_or(why)?;
+    assert!(matches!(refused.downcast_ref(), Some(StoreError::AccessChanged)), "{why}: {refused}");
+    assert_eq!(kept(world, workspace).await?, before, "{why}: nothing is kept");
+    Ok(())
+}
+
+async fn kept<B: Backend>(world: &World<'_, B>, workspace: WorkspaceId) -> Result<(String, usize), BoxError> {
+    let mut tx = world.system().await?;
+    let name = tx.workspaces().find(workspace).await?.ok_or("a workspace")?.name;
+    let log = tx.audit_log().list(workspace, &AuditFilter::default(), &PageRequest::first(100)).await?;
+    Ok((name, log.items.len()))
+}
+
+async fn members<B: Backend>(world: &World<'_, B>, ada: &Person, eve: &Person) -> Outcome {
+    let (id, at) = (ada.workspace(), world.now());
+    let grant = joined(world, ada, eve).await?;
+    writes(world, &grant, "As let in").await?;
+
+    let set_role = async |role| -> Outcome {
+        let mut tx = world.tenant(ada).await?;
+        assert!(tx.members().set_role(id, eve.user(), role, at).await?);
+        Ok(tx.commit().await?)
+    };
+    set_role("viewer").await?;
+    refused(world, &grant, "another role").await?;
+    set_role("admin").await?;
+    writes(world, &grant, "As before").await?;
+
+    let mut tx = world.tenant(ada).await?;
+    assert!(tx.members().remove(id, eve.user()).await?);
+    tx.commit().await?;
+    refused(world, &grant, "removed").await?;
+    // What is her own is not touched by it.
+    world.own(eve).await?.commit().await?;
+    world.tenant(eve).await?.commit().await?;
+
+    // Whoever changes their own standing finishes what they do, and that is all.
+    let grant = joined(world, ada, eve).await?;
+    for role in ["member", "admin"] {
+        let mut tx = world.store.begin(Scope::of(&grant)).await?;
+        assert!(tx.members().set_role(id, eve.user(), role, at).await?);
+        tx.commit().await?;
+    }
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    assert!(tx.members().remove(id, eve.user()).await?);
+    audit::record(&grant.allow::<ReadWorkspace>()?, &mut *tx, "test.left", "user", eve.user())?;
+    tx.commit().await?;
+    refused(world, &grant, "left").await?;
+
+    // A change of somebody else's is no such excuse.
+    let grant = joined(world, ada, eve).await?;
+    let mut tx = world.tenant(ada).await?;
+    assert!(tx.members().remove(id, eve.user()).await?);
+    tx.commit().await?;
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    assert!(tx.members().set_role(id, ada.user(), "viewer", at).await?);
+    let commit = tx.commit().await;
+    assert!(matches!(commit, Err(StoreError::AccessChanged)), "{commit:?}");
+    let mut tx = world.tenant(ada).await?;
+    assert_eq!(tx.members().find(id, ada.user()).await?.ok_or("Ada")?.role, OWNER);
+    Ok(())
+}
+
+async fn keys<B: Backend>(world: &World<'_, B>, ada: &Person) -> Outcome {
+    let (workspace, at) = (ada.workspace(), world.now());
+    let asked = WorkspaceRef::Id(workspace);
+    let made = async || -> Result<(ApiKeyId, Arc<Grant>), BoxError> {
+        let (id, token) = (ApiKeyId::generate(world.now()), Token::generate(""));
+        let (name, prefix, scopes) = ("key".to_owned(), "sk_".to_owned(), vec!["workspace.read".to_owned()]);
+        let expires_at = Some(at + TimeDelta::days(1));
+        let key =
+            ApiKey { id, name, prefix, scopes, created_by: ada.user(), created_at: at, expires_at, last_used_at: None };
+        let mut tx = world.tenant(ada).await?;
+        tx.api_keys().insert(workspace, &key, &token.hash()).await?;
+        tx.commit().await?;
+        let caller = world.kernel.authenticate_key(world.ctx(), &token, Some(&asked), Keep::No).await?;
+        Ok((id, caller.and_then(|caller| caller.grant).ok_or("a grant")?))
+    };
+    let revoke = async |tx: &mut dyn Tx, id| tx.api_keys().revoke(workspace, id, at).await;
+
+    let (id, grant) = made().await?;
+    writes(world, &grant, "By a key").await?;
+    let mut tx = world.tenant(ada).await?;
+    assert!(revoke(&mut *tx, id).await?);
+    drop(tx);
+    writes(world, &grant, "Rolled back").await?;
+    let mut tx = world.tenant(ada).await?;
+    assert!(revoke(&mut *tx, id).await?);
+    tx.commit().await?;
+    refused(world, &grant, "revoked").await?;
+
+    let (id, grant) = made().await?;
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    assert!(revoke(&mut *tx, id).await?);
+    tx.commit().await?;
+    refused(world, &grant, "revoked by itself").await
+}
