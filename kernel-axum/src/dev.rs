@@ -14,15 +14,17 @@ pub(crate) fn routes(mailer: MemoryMailer) -> Router {
 
 async fn list(State(mailer): State<MemoryMailer>) -> Json<Value> {
     let mails = mailer.mails();
-    let items: Vec<Value> =
-        mails.iter().map(|mail| json!({ "to": mail.to, "subject": mail.subject, "text": mail.text })).collect();
+    let items: Vec<Value> = mails
+        .iter()
+        .map(|mail| json!({ "to": mail.to().as_str(), "subject": mail.subject(), "text": mail.text() }))
+        .collect();
     Json(json!({ "items": items }))
 }
 
 async fn page(State(mailer): State<MemoryMailer>) -> Html<String> {
     let mut html = "<!doctype html><meta charset=utf-8><title>Mail</title><h1>Mail, newest first</h1>".to_owned();
     for mail in mailer.mails() {
-        let (to, subject, text) = (escape(&mail.to), escape(&mail.subject), escape(&mail.text));
+        let (to, subject, text) = (escape(mail.to().as_str()), escape(mail.subject()), escape(mail.text()));
         html.push_str(&format!("<h2>{subject}</h2><p>to {to}</p><pre>{text}</pre>"));
     }
     Html(html)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use saas_kernel::billing::provider::ProviderEvent;
+use saas_kernel::text;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -63,7 +64,7 @@ impl TryFrom<String> for Name {
 /// A sentence: it is not JSON, not an event, or holds what cannot be stored.
 pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
     let payload: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
-    if holds_nul(&payload) {
+    if text::holds_nul(&payload) {
         return Err("the body holds a NUL character (`\\u0000`), which Postgres cannot store as JSON; remove it at \
                     Stripe, from the metadata or name it is in, and resend the event"
             .to_owned());
@@ -108,15 +109,6 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &Value) -> Result<Event<T>, Str
 pub(crate) fn problem(payload: &Value, text: &str) -> String {
     let version = payload.get("api_version").and_then(Value::as_str).unwrap_or("unknown");
     format!("{text} (API version {version})")
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(holds_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
-    }
 }
 
 #[cfg(test)]

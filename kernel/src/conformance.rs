@@ -34,6 +34,9 @@
 //! Proofs are made here as everywhere: people sign up, log in and are authenticated by a [`Kernel`](crate::Kernel) over the
 //! backend. There is no back door.
 //!
+//! The other ports have a suite each, which is given the adapter: [`billing_provider`], [`mailer`], [`rate_limiter`] and
+//! [`clock()`].
+//!
 //! After which refusal a transaction goes on: `false` from [`Users::insert`](crate::identity::users::Users::insert) and
 //! [`Workspaces::claim_slug`](crate::tenancy::workspaces::Workspaces::claim_slug), `None`, and every
 //! [`Reserved`](crate::billing::limits::Reserved) leave it usable. After an `Err` it is over: every further call fails and
@@ -47,8 +50,10 @@
 mod audit;
 mod billing;
 mod cancellation;
+mod clock;
 mod guard;
 mod identity;
+mod notify;
 mod races;
 mod records;
 mod standing;
@@ -65,7 +70,10 @@ use crate::error::BoxError;
 use crate::id::WorkspaceId;
 use crate::store::{Reach, Store, StoreError, SystemStore, Tx};
 
+pub use billing::provider::{Deliveries, billing_provider};
+pub use clock::clock;
 pub use guard::rate_limit::rate_limiter;
+pub use notify::mailer::{Delivered, mailer};
 
 /// The result of a suite. What does not conform panics with what was expected; what breaks on the way is the error.
 pub type Outcome = Result<(), BoxError>;

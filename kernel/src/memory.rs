@@ -12,7 +12,7 @@
 //!   [`MemoryTx::count_row`] and [`MemoryTx::uncount_row`].
 
 mod audit;
-mod billing;
+pub mod billing;
 pub mod guard;
 mod identity;
 pub mod notify;

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
 use crate::error::Refusal;
 
 /// One line of text for `field`: trimmed, without control characters (Postgres cannot store NUL), `length` in characters.
@@ -14,6 +16,16 @@ pub fn line(field: &'static str, text: &str, length: RangeInclusive<usize>) -> R
         return Err(Refusal::field(field, format!("must have {} to {} characters", length.start(), length.end())));
     }
     Ok(text.to_owned())
+}
+
+/// Whether a NUL character is anywhere in `value`: Postgres cannot store it as JSON.
+pub fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Callers {
             let invite = json!({ "email": email, "role": role });
             owner.post(&owner.at("/invites"), &invite).await?.expect(StatusCode::CREATED)?;
             let mail = app.mail.mails().into_iter().next().ok_or("a mail")?;
-            let token = mail.text.split("?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let token = mail.text().split("?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
             person.post("/api/v1/invites/accept", &json!({ "token": token })).await?.expect(StatusCode::OK)?;
             people.push(person);
         }

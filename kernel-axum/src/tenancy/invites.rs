@@ -85,10 +85,10 @@ async fn create(
     fields.finish()?;
     let email = email.ok_or_else(|| Refusal::field("email", "is missing"))?;
     let mut tx = kernel.store().begin(Scope::of(&can)).await?;
-    let (invite, token) = invites::create(&can, &mut *tx, email, &new.role).await?;
+    let (invite, token) = invites::create(&can, &mut *tx, email.clone(), &new.role).await?;
     let workspace = tx.workspaces().find(can.workspace()).await?.map_or_else(String::new, |found| found.name);
     let accept_url = format!("{}/accept-invite?token=", api.http().public_url);
-    let mail = invites::mail(kernel, &workspace, &invite, &token, &accept_url);
+    let mail = invites::mail(kernel, email, &workspace, &invite, &token, &accept_url);
     let answer = commit_with(tx, Created(InviteView::from(invite))).await?;
     // After the commit: a network call inside a transaction would hold its locks.
     if let Err(error) = kernel.mailer().send(mail).await {

@@ -22,6 +22,22 @@ pub struct ProviderEvent {
     pub payload: Value,
 }
 
+/// What a provider sends: for whoever makes deliveries, in tests and demonstrations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// The headers that carry the signature, by lower-case name.
+    pub headers: Vec<(String, String)>,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    /// As [`Headers`] look a header up.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// What an event means.
 #[derive(Clone, PartialEq, Debug)]
 pub enum BillingFact {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::billing::catalog::Catalog;
 use crate::id::{SubscriptionId, WorkspaceId};
@@ -41,7 +42,8 @@ impl Access {
 }
 
 /// A subscription's status, in Stripe's words, which other providers map to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Status {
     /// In its trial.
     Trialing,
@@ -100,6 +102,18 @@ impl Status {
     }
 }
 
+impl From<String> for Status {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
 /// A subscription, whoever collects the money.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subscription {
@@ -130,7 +144,7 @@ pub struct Subscription {
 }
 
 /// One priced item of a provider's subscription.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubscriptionItem {
     /// The provider's price id.
     pub price: String,
@@ -143,7 +157,8 @@ pub struct SubscriptionItem {
 }
 
 /// What a fact is about. Of two facts of one second, the later in this order is the truth.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The subscription began.
     Began,
@@ -154,7 +169,7 @@ pub enum Change {
 }
 
 /// What a provider says a subscription is, at one time.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubscriptionFact {
     /// The provider's id of it.
     pub provider_subscription: String,

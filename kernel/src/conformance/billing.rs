@@ -2,4 +2,5 @@
 
 pub(super) mod inbox;
 pub(super) mod limits;
+pub(super) mod provider;
 pub(super) mod subscription;

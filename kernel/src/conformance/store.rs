@@ -37,6 +37,7 @@ pub(super) async fn transactions<B: Backend>(backend: &B) -> Outcome {
     let write = tx.limits().set_caps(ada.workspace(), &world.kernel.catalog().free().limits).await;
     assert!(write.is_err(), "a request cannot raise its own limits");
     over(&mut *tx).await;
+    assert!(backend.insert_row(&mut *tx).await.is_err() && backend.delete_row(&mut *tx).await.is_err());
     assert!(tx.commit().await.is_err(), "a commit that keeps nothing is no success");
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Ada's workspace");

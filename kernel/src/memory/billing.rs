@@ -1,5 +1,8 @@
-//! Counters, subscriptions and the webhook inbox.
+//! Counters, subscriptions, the webhook inbox, and a provider.
 
 pub(crate) mod inbox;
 pub(crate) mod limits;
+pub mod provider;
 pub(crate) mod subscription;
+
+pub use provider::MemoryBilling;

@@ -3,16 +3,44 @@
 use async_trait::async_trait;
 
 use crate::error::BoxError;
+use crate::identity::users::Email;
 
-/// A mail, in plain text.
+/// A mail, in plain text. It has one addressee and one line of subject, so that nothing in either can add a header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mail {
-    /// One address.
-    pub to: String,
+    to: Email,
+    subject: String,
+    text: String,
+}
+
+impl Mail {
+    /// Control characters in the subject, such as line ends, become spaces.
+    ///
+    /// ```
+    /// use saas_kernel::notify::mailer::Mail;
+    /// let mail = Mail::new("ada@example.com".parse()?, "Hello\r\nBcc: everybody@example.com", "Hello.\n");
+    /// assert_eq!(mail.subject(), "Hello  Bcc: everybody@example.com");
+    /// # Ok::<(), saas_kernel::Refusal>(())
+    /// ```
+    pub fn new(to: Email, subject: &str, text: impl Into<String>) -> Self {
+        let subject = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { to, subject, text: text.into() }
+    }
+
+    /// To whom.
+    pub fn to(&self) -> &Email {
+        &self.to
+    }
+
     /// One line.
-    pub subject: String,
-    /// The text.
-    pub text: String,
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The text; its lines end in `\n`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Why a mail was not handed over.

@@ -149,12 +149,12 @@ pub async fn create(
 }
 
 /// What the addressee is sent. `accept_url` ends where the token goes.
-pub fn mail(kernel: &Kernel, workspace: &str, invite: &Invite, token: &Token, accept_url: &str) -> Mail {
+pub fn mail(kernel: &Kernel, to: Email, workspace: &str, invite: &Invite, token: &Token, accept_url: &str) -> Mail {
     let product = &kernel.settings().brand.name;
-    Mail {
-        to: invite.email.clone(),
-        subject: format!("You are invited to {workspace} on {product}"),
-        text: format!(
+    Mail::new(
+        to,
+        &format!("You are invited to {workspace} on {product}"),
+        format!(
             "You are invited to join {workspace} on {product} as {}.\n\nAccept here, signed in as {}:\n{accept_url}{}\n\n\
              The link can be used once, until {}. If you did not expect it, do nothing.\n",
             invite.role,
@@ -162,7 +162,7 @@ pub fn mail(kernel: &Kernel, workspace: &str, invite: &Invite, token: &Token, ac
             token.expose(),
             invite.expires_at.format("%-d %B %Y, %H:%M UTC"),
         ),
-    }
+    )
 }
 
 /// The open invites, newest first.

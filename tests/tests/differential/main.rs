@@ -14,8 +14,8 @@ mod operations;
 mod people;
 mod perform;
 mod probe;
-mod provider;
 mod side;
+mod teammates;
 mod words;
 
 use std::sync::Arc;

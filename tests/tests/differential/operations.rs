@@ -7,19 +7,108 @@ pub(crate) const WORDS: u8 = 6;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
-    SignUp { person: u8, shout: bool },
-    LogIn { person: u8, replace: bool },
-    LogOut { person: u8 },
-    Found { person: u8, slug: Option<u8>, key: Option<u8>, keep: bool },
-    Rename { person: u8, workspace: u8, name: Option<u8>, slug: Option<u8>, key: Option<u8>, keep: bool },
-    Rows { person: u8, workspace: u8, reserve: u32, insert: u8, delete: u8, keep: bool },
-    Read { person: u8, workspace: u8 },
-    Audit { person: u8, workspace: u8, limit: u32, filter: u8 },
-    Workspaces { person: u8, limit: u32 },
-    Fact { id: u8, workspace: u8, known: bool, plan: u8, status: u8, change: u8, ago: u8 },
+    SignUp {
+        person: u8,
+        shout: bool,
+    },
+    LogIn {
+        person: u8,
+        replace: bool,
+    },
+    LogOut {
+        person: u8,
+    },
+    Found {
+        person: u8,
+        slug: Option<u8>,
+        key: Option<u8>,
+        keep: bool,
+    },
+    Rename {
+        person: u8,
+        workspace: u8,
+        name: Option<u8>,
+        slug: Option<u8>,
+        key: Option<u8>,
+        keep: bool,
+    },
+    Rows {
+        person: u8,
+        workspace: u8,
+        reserve: u32,
+        insert: u8,
+        delete: u8,
+        keep: bool,
+    },
+    Read {
+        person: u8,
+        workspace: u8,
+    },
+    Audit {
+        person: u8,
+        workspace: u8,
+        limit: u32,
+        filter: u8,
+    },
+    Workspaces {
+        person: u8,
+        limit: u32,
+    },
+    Fact {
+        id: u8,
+        workspace: u8,
+        known: bool,
+        plan: u8,
+        status: u8,
+        change: u8,
+        ago: u8,
+    },
     Process,
     Wait(u8),
-    Probe { scope: Whose, calls: [Option<Call>; 3], keep: bool },
+    Invite {
+        person: u8,
+        workspace: u8,
+        whom: u8,
+        role: u8,
+    },
+    Accept {
+        person: u8,
+        invite: u8,
+        keep: bool,
+    },
+    ChangeRole {
+        person: u8,
+        workspace: u8,
+        whom: u8,
+        role: u8,
+    },
+    /// Themselves: they leave.
+    Remove {
+        person: u8,
+        workspace: u8,
+        whom: u8,
+    },
+    MakeKey {
+        person: u8,
+        workspace: u8,
+        scopes: u8,
+    },
+    /// A call is let in, by session or by one of the keys, and does nothing yet.
+    LetIn {
+        person: u8,
+        workspace: u8,
+        key: Option<u8>,
+    },
+    /// It goes on: it writes, or revokes a key.
+    Late {
+        call: u8,
+        revoke: Option<u8>,
+    },
+    Probe {
+        scope: Whose,
+        calls: [Option<Call>; 3],
+        keep: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +116,7 @@ pub(crate) enum Whose {
     Tenant { person: u8, workspace: u8 },
     Person(u8),
     Founding(u8),
+    Joining { person: u8, invite: u8 },
     System,
 }
 
@@ -57,6 +147,7 @@ fn whose() -> impl Strategy<Value = Whose> {
         3 => (person(), workspace()).prop_map(|(person, workspace)| Whose::Tenant { person, workspace }),
         2 => person().prop_map(Whose::Person),
         1 => person().prop_map(Whose::Founding),
+        1 => (person(), 0..6u8).prop_map(|(person, invite)| Whose::Joining { person, invite }),
         3 => Just(Whose::System),
     ]
 }
@@ -95,6 +186,18 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         ),
         3 => Just(Operation::Process),
         1 => (0..20u8).prop_map(Operation::Wait),
+        5 => (person(), workspace(), 0..PEOPLE, 0..4u8)
+            .prop_map(|(person, workspace, whom, role)| Operation::Invite { person, workspace, whom, role }),
+        5 => (0..PEOPLE, 0..8u8, keep()).prop_map(|(person, invite, keep)| Operation::Accept { person, invite, keep }),
+        3 => (person(), workspace(), 0..PEOPLE, 0..5u8)
+            .prop_map(|(person, workspace, whom, role)| Operation::ChangeRole { person, workspace, whom, role }),
+        2 => (person(), workspace(), 0..PEOPLE)
+            .prop_map(|(person, workspace, whom)| Operation::Remove { person, workspace, whom }),
+        3 => (person(), workspace(), 0..8u8)
+            .prop_map(|(person, workspace, scopes)| Operation::MakeKey { person, workspace, scopes }),
+        5 => (0..PEOPLE, workspace(), proptest::option::weighted(0.4, 0..4u8))
+            .prop_map(|(person, workspace, key)| Operation::LetIn { person, workspace, key }),
+        5 => (0..8u8, proptest::option::weighted(0.3, 0..4u8)).prop_map(|(call, revoke)| Operation::Late { call, revoke }),
         18 => (whose(), [proptest::option::of(call()), proptest::option::of(call()), proptest::option::of(call())], keep())
             .prop_map(|(scope, calls, keep)| Operation::Probe { scope, calls, keep }),
     ]

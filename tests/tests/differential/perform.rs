@@ -1,19 +1,24 @@
 //! What each operation does, through the kernel's own functions.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, SubsecRound, TimeDelta};
 use saas_kernel::access::{ReadAudit, ReadWorkspace, UpdateWorkspace};
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::billing::provider::ProviderEvent;
+use saas_kernel::billing::subscription::{Change, Status, SubscriptionFact, SubscriptionItem};
 use saas_kernel::billing::{entitlements, limits};
 use saas_kernel::conformance::{Backend, LIMIT};
 use saas_kernel::guard::idempotency::StoredAnswer;
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::memory::billing::MemoryBilling;
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::tenancy::workspaces::{self, Founding, Rename, WorkspaceName};
 use saas_kernel::{BoxError, Ctx, Error, Scope, Store};
-use serde_json::json;
 
 use crate::operations::Operation;
 use crate::side::{Side, missing, name, slug};
+
+const STATUSES: [&str; 9] =
+    ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "incomplete_expired", "canceled", "new_word"];
 
 impl<B: Backend> Side<'_, B> {
     pub(crate) async fn perform(&mut self, operation: &Operation) -> Result<String, BoxError> {
@@ -45,13 +50,11 @@ impl<B: Backend> Side<'_, B> {
                 self.words.result(&read)
             }
             Operation::Fact { id, workspace, known, plan, status, change, ago } => {
-                let workspace = if known { self.workspace(workspace).to_string() } else { String::new() };
-                let payload = json!({ "id": id, "workspace": workspace, "plan": plan, "status": status, "change": change,
-                                      "as_of": (self.now() - TimeDelta::seconds(i64::from(ago) * 5)).timestamp() });
+                let fact = self.fact(id, known.then(|| self.workspace(workspace)), plan, status, change, ago);
                 let processor = self.kernel.billing_processor().ok_or("a processor")?;
                 // Of equal times nobody says which event comes first.
                 let created_at = DateTime::UNIX_EPOCH + TimeDelta::days(i64::from(id));
-                let event = ProviderEvent { id: format!("evt_{id}"), kind: "fact".to_owned(), created_at, payload };
+                let event = ProviderEvent { created_at, ..MemoryBilling::event(&format!("evt_{id}"), &fact) };
                 let received = processor.receive(&Ctx::at(self.now()), &event).await;
                 self.words.result(&received)
             }
@@ -60,8 +63,47 @@ impl<B: Backend> Side<'_, B> {
                 self.words.result(&drained)
             }
             Operation::Wait(_) => String::new(),
+            Operation::Invite { person, workspace, whom, role } => self.invite(person, workspace, whom, role).await,
+            Operation::Accept { person, invite, keep } => self.accept(person, invite, keep).await,
+            Operation::ChangeRole { person, workspace, whom, role } => {
+                self.change_role(person, workspace, whom, role).await
+            }
+            Operation::Remove { person, workspace, whom } => self.remove(person, workspace, whom).await,
+            Operation::MakeKey { person, workspace, scopes } => self.make_key(person, workspace, scopes).await,
+            Operation::LetIn { person, workspace, key } => self.let_in(person, workspace, key).await,
+            Operation::Late { call, revoke } => self.late(call, revoke).await,
             Operation::Probe { scope, calls, keep } => self.probe(scope, &calls, keep).await?,
         })
+    }
+
+    fn fact(
+        &self,
+        id: u8,
+        workspace: Option<WorkspaceId>,
+        plan: u8,
+        status: u8,
+        change: u8,
+        ago: u8,
+    ) -> SubscriptionFact {
+        let as_of = (self.now() - TimeDelta::seconds(i64::from(ago) * 5)).trunc_subsecs(0);
+        let word = STATUSES[usize::from(status)];
+        let item = SubscriptionItem {
+            price: format!("price_{plan}"),
+            lookup_key: None,
+            quantity: Some(u64::from(id)),
+            period: (as_of, as_of + TimeDelta::days(30)),
+        };
+        SubscriptionFact {
+            provider_subscription: format!("sub_{}", id % 5),
+            provider_customer: format!("cus_{}", id % 3),
+            workspace,
+            status: Status::parse(word),
+            items: vec![item],
+            cancel_at: None,
+            ended_at: (word == "canceled").then_some(as_of),
+            as_of,
+            change: [Change::Began, Change::Changed, Change::Ended][usize::from(change)],
+        }
     }
 
     async fn found(&mut self, person: u8, slug: Option<u8>, key: Option<u8>, keep: bool) -> String {

@@ -17,15 +17,14 @@ use saas_kernel::identity::sessions::{NewSession, SessionLife};
 use saas_kernel::identity::users::NewUser;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
-use saas_kernel::tenancy::invites::NewInvite;
+use saas_kernel::tenancy::invites::{Invited, NewInvite};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{Founding, NewWorkspace, Rename, WorkspaceName};
 use saas_kernel::{BoxError, Ctx, Error, Scope, Store, StoreError, SystemStore, Tx};
 use serde_json::{Value, json};
 
 use crate::operations::{Call, Whose};
-use crate::provider::PROVIDER;
-use crate::side::{Side, address, missing, name, slug};
+use crate::side::{PROVIDER, Side, address, missing, name, slug};
 
 impl<B: Backend> Side<'_, B> {
     pub(crate) async fn probe(&mut self, scope: Whose, calls: &[Option<Call>], keep: bool) -> Result<String, BoxError> {
@@ -59,6 +58,11 @@ impl<B: Backend> Side<'_, B> {
                 let founding = Founding::by(&self.caller(person, None, None, "").await?.session);
                 self.words.know(founding.workspace(), "probed");
                 self.store.begin(Scope::founding(&founding)).await?
+            }
+            Whose::Joining { person, invite } => {
+                let session = self.caller(person, None, None, "").await?.session;
+                let invited = Invited::with(&self.kernel, &session, &self.invite_token(invite)).await?;
+                self.store.begin(Scope::invited(&invited)).await?
             }
             Whose::System => self.system.begin("probe").await?,
         })

@@ -8,29 +8,32 @@ use saas_kernel::audit::{AuditFilter, AuditRecord};
 use saas_kernel::clock::{Clock, TestClock};
 use saas_kernel::conformance::{Backend, Fresh};
 use saas_kernel::guard::idempotency::IdempotencyKey;
-use saas_kernel::id::{UserId, WorkspaceId};
+use saas_kernel::id::{ApiKeyId, UserId, WorkspaceId};
 use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::users::Email;
 use saas_kernel::memory::MemoryStore;
+use saas_kernel::memory::billing::MemoryBilling;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
 use saas_kernel::tenancy::workspaces::Slug;
-use saas_kernel::{BoxError, Ctx, Error, Kernel, ProductConfig, Refusal, SystemStore, Tx};
+use saas_kernel::{BoxError, Ctx, Error, Grant, Kernel, ProductConfig, Refusal, SystemStore, Tx};
 use saas_kernel_postgres::PgTx;
 use serde_json::Value;
 
 use crate::operations::PEOPLE;
-use crate::provider::Provider;
 use crate::words::Words;
 
 const CONFIG: &str = "
 brand: { name: Comparison }
 plans:
-  - { key: free, name: Free, limits: { projects: 3 } }
-  - { key: starter, name: Starter, limits: { projects: 5 }, prices: [{ amount: 1, currency: usd, interval: month, provider_price: price_1 }] }
-  - { key: pro, name: Pro, limits: { projects: unlimited }, prices: [{ amount: 2, currency: usd, interval: month, provider_price: price_2 }] }
+  - { key: free, name: Free, limits: { projects: 3, members: 3 } }
+  - { key: starter, name: Starter, limits: { projects: 5, members: 4 }, prices: [{ amount: 1, currency: usd, interval: month, provider_price: price_1 }] }
+  - { key: pro, name: Pro, limits: { projects: unlimited, members: unlimited }, prices: [{ amount: 2, currency: usd, interval: month, provider_price: price_2 }] }
 ";
+
+/// Whose subscriptions they are.
+pub(crate) const PROVIDER: &str = "memory";
 
 pub(crate) struct Side<'b, B: Backend> {
     pub(crate) backend: &'b B,
@@ -42,6 +45,12 @@ pub(crate) struct Side<'b, B: Backend> {
     pub(crate) people: Vec<Option<Person>>,
     pub(crate) workspaces: Vec<WorkspaceId>,
     founders: Vec<u8>,
+    /// The tokens of the invites that were made.
+    pub(crate) invites: Vec<Token>,
+    /// The keys that were made, and where.
+    pub(crate) keys: Vec<(WorkspaceId, ApiKeyId, Token)>,
+    /// Calls that were let in and have done nothing yet.
+    pub(crate) let_in: Vec<Arc<Grant>>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
@@ -70,7 +79,7 @@ impl<'b, B: Backend> Side<'b, B> {
         let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
             .store(store.clone())
             .system(system.clone())
-            .billing(Provider)
+            .billing(MemoryBilling::default())
             .clock(clock.clone())
             .build()?;
         let (people, workspaces, founders) = ((0..PEOPLE).map(|_| None).collect(), Vec::new(), Vec::new());
@@ -84,6 +93,9 @@ impl<'b, B: Backend> Side<'b, B> {
             people,
             workspaces,
             founders,
+            invites: Vec::new(),
+            keys: Vec::new(),
+            let_in: Vec::new(),
             _keep: keep,
         })
     }

@@ -37,6 +37,9 @@ impl Words {
         if let Some(name) = self.0.get(run) {
             return name.clone();
         }
+        if run.starts_with("sk_") {
+            return "a-key".to_owned();
+        }
         let uuid = run.len() == 36 && run.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
         let typed = run.split_once('_').is_some_and(|(prefix, rest)| prefix.len() <= 3 && rest.len() == 26);
         if uuid || typed {

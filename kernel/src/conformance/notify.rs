@@ -1,0 +1,3 @@
+//! The suites of `notify`.
+
+pub(super) mod mailer;
