@@ -142,12 +142,17 @@ fn person() -> impl Strategy<Value = u8> {
     prop_oneof![3 => Just(0), 2 => Just(1), 1 => 0..PEOPLE]
 }
 
+/// Mostly the other of the two.
+fn whom() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(1), 1 => Just(0), 1 => 0..PEOPLE]
+}
+
 fn whose() -> impl Strategy<Value = Whose> {
     prop_oneof![
         3 => (person(), workspace()).prop_map(|(person, workspace)| Whose::Tenant { person, workspace }),
         2 => person().prop_map(Whose::Person),
         1 => person().prop_map(Whose::Founding),
-        1 => (person(), 0..6u8).prop_map(|(person, invite)| Whose::Joining { person, invite }),
+        1 => (whom(), 0..6u8).prop_map(|(person, invite)| Whose::Joining { person, invite }),
         3 => Just(Whose::System),
     ]
 }
@@ -186,18 +191,18 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         ),
         3 => Just(Operation::Process),
         1 => (0..20u8).prop_map(Operation::Wait),
-        5 => (person(), workspace(), 0..PEOPLE, 0..4u8)
+        6 => (person(), workspace(), whom(), 0..4u8)
             .prop_map(|(person, workspace, whom, role)| Operation::Invite { person, workspace, whom, role }),
-        5 => (0..PEOPLE, 0..8u8, keep()).prop_map(|(person, invite, keep)| Operation::Accept { person, invite, keep }),
-        3 => (person(), workspace(), 0..PEOPLE, 0..5u8)
+        6 => (whom(), 0..6u8, keep()).prop_map(|(person, invite, keep)| Operation::Accept { person, invite, keep }),
+        4 => (person(), workspace(), whom(), 0..5u8)
             .prop_map(|(person, workspace, whom, role)| Operation::ChangeRole { person, workspace, whom, role }),
-        2 => (person(), workspace(), 0..PEOPLE)
+        3 => (person(), workspace(), whom())
             .prop_map(|(person, workspace, whom)| Operation::Remove { person, workspace, whom }),
-        3 => (person(), workspace(), 0..8u8)
+        3 => (person(), workspace(), 1..8u8)
             .prop_map(|(person, workspace, scopes)| Operation::MakeKey { person, workspace, scopes }),
-        5 => (0..PEOPLE, workspace(), proptest::option::weighted(0.4, 0..4u8))
+        6 => (whom(), workspace(), proptest::option::weighted(0.4, 0..4u8))
             .prop_map(|(person, workspace, key)| Operation::LetIn { person, workspace, key }),
-        5 => (0..8u8, proptest::option::weighted(0.3, 0..4u8)).prop_map(|(call, revoke)| Operation::Late { call, revoke }),
+        6 => (0..4u8, proptest::option::weighted(0.3, 0..4u8)).prop_map(|(call, revoke)| Operation::Late { call, revoke }),
         18 => (whose(), [proptest::option::of(call()), proptest::option::of(call()), proptest::option::of(call())], keep())
             .prop_map(|(scope, calls, keep)| Operation::Probe { scope, calls, keep }),
     ]

@@ -61,7 +61,7 @@ impl<B: Backend> Side<'_, B> {
             }
             Whose::Joining { person, invite } => {
                 let session = self.caller(person, None, None, "").await?.session;
-                let invited = Invited::with(&self.kernel, &session, &self.invite_token(invite)).await?;
+                let invited = Invited::with(&self.kernel, &session, &self.invite_token(person, invite)).await?;
                 self.store.begin(Scope::invited(&invited)).await?
             }
             Whose::System => self.system.begin("probe").await?,

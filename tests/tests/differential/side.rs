@@ -45,8 +45,8 @@ pub(crate) struct Side<'b, B: Backend> {
     pub(crate) people: Vec<Option<Person>>,
     pub(crate) workspaces: Vec<WorkspaceId>,
     founders: Vec<u8>,
-    /// The tokens of the invites that were made.
-    pub(crate) invites: Vec<Token>,
+    /// The invites that were made, and to whom.
+    pub(crate) invites: Vec<(u8, Token)>,
     /// The keys that were made, and where.
     pub(crate) keys: Vec<(WorkspaceId, ApiKeyId, Token)>,
     /// Calls that were let in and have done nothing yet.

@@ -32,9 +32,11 @@ impl<B: Backend> Side<'_, B> {
         Ok(self.caller(person, asked, None, "").await?.grant.ok_or_else(missing)?)
     }
 
-    /// One that was made, or one that nobody has.
-    pub(crate) fn invite_token(&self, index: u8) -> Token {
-        self.invites.get(usize::from(index)).cloned().unwrap_or_else(|| Token::presented("inv_unknown"))
+    /// Below 4: the newest to the person, if any; else one of all, or one that nobody has.
+    pub(crate) fn invite_token(&self, person: u8, index: u8) -> Token {
+        let own = self.invites.iter().find(|(whom, _)| *whom == person && index < 4);
+        let found = own.or_else(|| self.invites.get(usize::from(index)));
+        found.map_or_else(|| Token::presented("inv_unknown"), |(_, token)| token.clone())
     }
 
     pub(crate) async fn invite(&mut self, person: u8, workspace: u8, whom: u8, role: u8) -> String {
@@ -49,7 +51,7 @@ impl<B: Backend> Side<'_, B> {
         .await;
         // The newest come first, so that small numbers meet them.
         if let Ok((_, token)) = &made {
-            self.invites.insert(0, token.clone());
+            self.invites.insert(0, (whom, token.clone()));
         }
         self.words.result(&made.map(|(invite, _)| invite))
     }
@@ -57,7 +59,7 @@ impl<B: Backend> Side<'_, B> {
     pub(crate) async fn accept(&self, person: u8, invite: u8, keep: bool) -> String {
         let joined = async {
             let session = self.caller(person, None, None, "").await?.session;
-            let invited = Invited::with(&self.kernel, &session, &self.invite_token(invite)).await?;
+            let invited = Invited::with(&self.kernel, &session, &self.invite_token(person, invite)).await?;
             let mut tx = self.store.begin(Scope::invited(&invited)).await?;
             let member = invites::accept(&self.kernel, &invited, &mut *tx).await?;
             if keep {
@@ -121,7 +123,7 @@ impl<B: Backend> Side<'_, B> {
     pub(crate) async fn let_in(&mut self, person: u8, workspace: u8, key: Option<u8>) -> String {
         let let_in = async {
             let Some(key) = key else { return self.grant(person, workspace).await };
-            let (workspace, id, token) = self.keys.get(usize::from(key)).cloned().ok_or_else(missing)?;
+            let (workspace, id, token) = self.keys.iter().cycle().nth(usize::from(key)).cloned().ok_or_else(missing)?;
             let (ctx, asked) = (Ctx::at(self.now()), WorkspaceRef::Id(workspace));
             let program = self.kernel.authenticate_key(ctx, &token, Some(&asked), Keep::No).await?;
             let grant = program.and_then(|program| program.grant).ok_or_else(missing)?;
@@ -146,7 +148,7 @@ impl<B: Backend> Side<'_, B> {
 
     pub(crate) async fn late(&self, call: u8, revoke: Option<u8>) -> String {
         let done = async {
-            let grant = self.let_in.get(usize::from(call)).ok_or_else(missing)?;
+            let grant = self.let_in.iter().cycle().nth(usize::from(call)).ok_or_else(missing)?;
             let mut tx = self.store.begin(Scope::of(grant)).await?;
             let rename = Rename { name: Some("Late".parse()?), slug: None };
             tx.workspaces().rename(grant.workspace(), &rename, self.now()).await?;
