@@ -47,6 +47,19 @@ impl Client {
     /// # Errors
     /// When the answer is not 2xx, with all of it.
     pub(crate) async fn call(&mut self, request: &[u8]) -> Result<&[u8], BoxError> {
+        let (status, answer) = self.ask(request).await?;
+        if (200..300).contains(&status) {
+            Ok(answer)
+        } else {
+            Err(format!("not 2xx: {status} {}", String::from_utf8_lossy(answer)).into())
+        }
+    }
+
+    /// Asks, and waits for the whole answer, whatever it is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<(u16, &[u8]), BoxError> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let length = loop {
@@ -59,10 +72,8 @@ impl Client {
         while self.buffer.len() < self.head + length {
             self.more().await?;
         }
-        if !self.buffer.starts_with(b"HTTP/1.1 2") {
-            return Err(format!("not 2xx: {}", String::from_utf8_lossy(&self.buffer)).into());
-        }
-        Ok(self.buffer.get(self.head..).unwrap_or_default())
+        let status = std::str::from_utf8(self.buffer.get(9..12).unwrap_or_default())?.parse()?;
+        Ok((status, self.buffer.get(self.head..).unwrap_or_default()))
     }
 
     async fn more(&mut self) -> Result<(), BoxError> {

@@ -10,6 +10,7 @@ mod cpu;
 mod database;
 mod hand;
 mod load;
+mod neighbours;
 mod options;
 mod report;
 mod rounds;

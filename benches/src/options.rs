@@ -16,6 +16,10 @@ pub(crate) struct Options {
     pub projects: usize,
     /// Postgres' cache.
     pub shared_buffers: &'static str,
+    /// How often thirty people join a workspace at once.
+    pub rushes: usize,
+    /// Whether to measure the routes at all, and not the rushes alone.
+    pub routes: bool,
     /// Whether also to measure the steps between the hand-written route and the kernel's.
     pub steps: bool,
 }
@@ -36,6 +40,8 @@ impl Options {
             workspaces: 1000,
             projects: 100,
             shared_buffers: "1GB",
+            rushes: 40,
+            routes: true,
             steps: true,
         };
         let mut rest = arguments.iter();
@@ -50,14 +56,16 @@ impl Options {
                         workspaces: 64,
                         projects: 30,
                         shared_buffers: "64MB",
+                        rushes: 2,
                         ..options
                     }
                 }
                 "--rounds" => options.rounds = number(argument, rest.next())?,
                 "--seconds" => options.seconds = number(argument, rest.next())?,
                 "--no-steps" => options.steps = false,
+                "--rushes-only" => options.routes = false,
                 other => {
-                    let usage = "there are --quick, --rounds N, --seconds S and --no-steps";
+                    let usage = "there are --quick, --rounds N, --seconds S, --no-steps and --rushes-only";
                     return Err(format!("`{other}` is no option; {usage}").into());
                 }
             }

@@ -11,12 +11,12 @@ use crate::options::{CALLERS, Options, POOL};
 use crate::report::{Measured, Sample, table};
 use crate::servers::{Servers, load};
 use crate::variants::{GROUPS, Group, NEW_PROJECT, Variant};
-use crate::{cpu, database};
+use crate::{cpu, database, neighbours};
 
 /// # Errors
 /// When something does not start, an answer is not 2xx, or two answers that should be the same are not.
 pub(crate) async fn run(options: &Options) -> Result<(), BoxError> {
-    let groups: Vec<&Group> = GROUPS.iter().filter(|group| options.steps || !group.steps).collect();
+    let groups: Vec<&Group> = GROUPS.iter().filter(|group| options.routes && (options.steps || !group.steps)).collect();
     eprintln!("making {} workspaces with {} projects each …", options.workspaces, options.projects);
     let postgres = database::start(options).await?;
     let mut all = counts(&postgres, &groups, options).await?;
@@ -33,6 +33,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), BoxError> {
     for (group, measured) in groups.iter().zip(&all) {
         println!("{}", table(group, measured));
     }
+    println!("{}", neighbours::run(&servers.kernel.address, &postgres.superuser_url("postgres"), options).await?);
     servers.stop().await?;
     Ok(postgres.stop().await?)
 }

@@ -19,6 +19,7 @@ mod guard;
 mod identity;
 mod migrate;
 mod records;
+mod share;
 mod store;
 mod system;
 mod tenancy;

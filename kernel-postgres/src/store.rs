@@ -13,11 +13,15 @@ use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::identity::lookups::PgLookups;
+use crate::share::{Share, Shares};
 use crate::tx::PgTx;
 
 /// The system of record as requests see it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PgStore(Arc<PgPool>);
+pub struct PgStore {
+    pool: Arc<PgPool>,
+    shares: Arc<Shares>,
+}
 
 /// A connection that authenticated a request, and the pool it belongs to.
 pub(crate) struct Parked {
@@ -39,7 +43,8 @@ impl PgStore {
     /// # Errors
     /// As [`PgStore::connect`].
     pub async fn connect_with(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
-        Ok(Self(Arc::new(connect::pool(url, options, "kernel_app").await?)))
+        let pool = connect::pool(url, options, "kernel_app").await?;
+        Ok(Self { pool: Arc::new(pool), shares: Arc::new(Shares::new(options.share(), options.acquire_timeout)) })
     }
 
     /// Begins a transaction in the proof's workspace, ready for the product's own SQL through [`PgTx::conn`]. `BEGIN` and
@@ -53,10 +58,24 @@ impl PgStore {
 
     /// The connection that waits in `checkout`, if it is of this pool, or another one.
     async fn checkout(&self, checkout: &Checkout) -> Result<PoolConnection<Postgres>, StoreError> {
-        match checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.0)) {
+        match checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool)) {
             Some(parked) => Ok(parked.connection),
-            None => self.0.acquire().await.store(),
+            None => self.pool.acquire().await.store(),
         }
+    }
+
+    /// A place in the share of the scope's workspace. The connection that authenticated the call does not wait for it: it
+    /// goes back to the pool, where somebody else may need it.
+    async fn share(&self, scope: &Scope) -> Result<Option<Share>, StoreError> {
+        let workspace = match scope.reach() {
+            Reach::Tenant(workspace) | Reach::Founding(_, workspace) | Reach::Joining(_, workspace) => workspace,
+            Reach::User(_) | Reach::System(_) => return Ok(None),
+        };
+        if let Some(share) = self.shares.try_take(workspace) {
+            return Ok(Some(share));
+        }
+        drop(scope.checkout().take::<Parked>());
+        self.shares.take(workspace).await.map(Some)
     }
 
     async fn open(&self, scope: Scope) -> Result<PgTx, StoreError> {
@@ -71,8 +90,9 @@ impl PgStore {
             ),
             Reach::System(_) => return Err(StoreError::Scope),
         };
+        let share = self.share(&scope).await?;
         let connection = self.checkout(scope.checkout()).await?;
-        let mut tx = PgTx::new(begin(connection, sql).await?, scope);
+        let mut tx = PgTx::new(begin(connection, sql).await?, scope, share);
         tx.claim_idempotency_key().await?;
         Ok(tx)
     }
@@ -86,12 +106,12 @@ impl Store for PgStore {
 
     async fn lookups(&self, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
         let connection = self.checkout(checkout).await?;
-        Ok(Box::new(PgLookups(Parked { pool: self.0.clone(), connection })))
+        Ok(Box::new(PgLookups(Parked { pool: self.pool.clone(), connection })))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
         let applied: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success")
-            .fetch_one(&*self.0)
+            .fetch_one(&*self.pool)
             .await
             .store()?;
         let needed = connect::needed_version();

@@ -29,7 +29,7 @@ impl PgSystem {
     /// `Unavailable` when there is no connection.
     pub async fn begin_system(&self, part: &'static str) -> Result<PgTx, StoreError> {
         let connection = self.0.acquire().await.store()?;
-        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part)))
+        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part), None))
     }
 
     /// Tells the database what the plans allow, so that every workspace's caps are those of its plan. Run it when the

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::records::Buffer;
+use crate::share::Share;
 
 /// A Postgres transaction of one scope. Dropping it rolls back.
 #[derive(Debug)]
@@ -29,11 +30,13 @@ pub struct PgTx {
     tx: Transaction<'static, Postgres>,
     scope: Scope,
     pub(crate) buffer: Buffer,
+    /// Given back after the connection.
+    _share: Option<Share>,
 }
 
 impl PgTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope) -> Self {
-        Self { tx, scope, buffer: Buffer::default() }
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, share: Option<Share>) -> Self {
+        Self { tx, scope, buffer: Buffer::default(), _share: share }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or
