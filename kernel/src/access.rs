@@ -5,7 +5,7 @@ mod permission;
 mod roles;
 
 pub use grant::{Can, Explanation, Grant};
-pub use permission::{Bits, Permission, PermissionInfo, intern};
+pub use permission::{Bits, EvenReadOnly, Permission, PermissionInfo, intern};
 pub use roles::{OWNER, Pattern, Role, RoleRules, Roles};
 
 crate::permissions! {

@@ -20,7 +20,8 @@ async fn a_workspace_that_is_stuck_leaves_connections_to_the_others() -> TestRes
         let ada = ada.clone();
         async move { join_all((0..12).map(|_| ada.patch(&at, &name))).await }
     });
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually("Ada's share is in use", || async { Ok(app.count(waiting).await? == 2) }).await?;
     for _ in 0..5 {
         eve.get(&eve.at("/projects")).await?.expect(StatusCode::OK)?;

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use saas_kernel::clock::{Clock, SystemClock};
+use saas_kernel_tests::teammates::{join, user_id};
 use saas_kernel_tests::{Answer, TestApp, TestResult, WEBHOOK_SECRET, eventually, subscription_event};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEPT: &str = "SELECT count(*) FROM kernel.webhook_inbox";
 const WAITING: &str = "SELECT count(*) FROM kernel.webhook_inbox WHERE state IN ('RECEIVED', 'PROCESSING')";
@@ -75,10 +76,27 @@ async fn a_settled_subscription_is_writable_again_and_an_unpaid_one_is_read_only
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
     let id = &ada.workspace_id;
+    let grace = join(&app, &ada, "Grace", "admin").await?;
+    let (invite, key) = (
+        json!({ "email": "eve@example.com", "role": "viewer" }),
+        json!({ "name": "CI", "scopes": ["project.create"] }),
+    );
+    let invited = ada.post(&ada.at("/invites"), &invite).await?.expect(StatusCode::CREATED)?;
+    let made = ada.post(&ada.at("/api-keys"), &key).await?.expect(StatusCode::CREATED)?;
     app.stripe(&subscription_event("evt_1", "updated", id, "price_starter_month", "unpaid", -5))
         .await?
         .expect(StatusCode::OK)?;
     settled(&app).await?;
+    // Whom and what it lets in can be seen and taken away, and nothing added.
+    for (path, new) in [("/invites", &invite), ("/api-keys", &key)] {
+        assert_eq!(ada.get(&ada.at(path)).await?.expect(StatusCode::OK)?["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(ada.post(&ada.at(path), new).await?.code(), "workspace_read_only", "{path}");
+    }
+    let (invited, made) = (invited["id"].as_str().unwrap_or_default(), made["id"].as_str().unwrap_or_default());
+    let grace = user_id(&grace).await?;
+    for path in [format!("/invites/{invited}"), format!("/api-keys/{made}"), format!("/members/{grace}")] {
+        ada.delete(&ada.at(&path)).await?.expect(StatusCode::NO_CONTENT)?;
+    }
     let refused = ada.create_project("No").await?;
     assert_eq!((refused.status, refused.code()), (StatusCode::PAYMENT_REQUIRED, "workspace_read_only"));
     ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::Scope;
-use saas_kernel::access::{CreateApiKey, DeleteApiKey};
+use saas_kernel::access::{CreateApiKey, DeleteApiKey, EvenReadOnly};
 use saas_kernel::id::ApiKeyId;
 use saas_kernel::identity::api_keys::{self, ApiKey, NewApiKey};
 use saas_kernel::page::PageQuery;
@@ -110,7 +110,7 @@ async fn create(
     extensions(("x-permission" = json!("api_key.create"))))]
 async fn list(
     State(api): State<Api>,
-    can: Allow<CreateApiKey>,
+    can: Allow<EvenReadOnly<CreateApiKey>>,
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<KeyView>>, ApiError> {
     let page = can.page(LIST, &query)?;
@@ -129,7 +129,7 @@ struct Address {
     responses((status = 204)), extensions(("x-permission" = json!("api_key.delete"))))]
 async fn revoke(
     State(api): State<Api>,
-    can: Allow<DeleteApiKey>,
+    can: Allow<EvenReadOnly<DeleteApiKey>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::access::InviteMember;
+use saas_kernel::access::{EvenReadOnly, InviteMember};
 use saas_kernel::error::codes;
 use saas_kernel::id::InviteId;
 use saas_kernel::identity::users::Email;
@@ -104,7 +104,7 @@ async fn create(
     extensions(("x-permission" = json!("member.invite"))))]
 async fn list(
     State(api): State<Api>,
-    can: Allow<InviteMember>,
+    can: Allow<EvenReadOnly<InviteMember>>,
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<InviteView>>, ApiError> {
     let page = can.page(LIST, &query)?;
@@ -123,7 +123,7 @@ struct Address {
     responses((status = 204)), extensions(("x-permission" = json!("member.invite"))))]
 async fn revoke(
     State(api): State<Api>,
-    can: Allow<InviteMember>,
+    can: Allow<EvenReadOnly<InviteMember>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;

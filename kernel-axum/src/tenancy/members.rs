@@ -3,7 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::Scope;
-use saas_kernel::access::{ListMembers, RemoveMember, UpdateMember};
+use saas_kernel::access::{EvenReadOnly, ListMembers, RemoveMember, UpdateMember};
 use saas_kernel::id::UserId;
 use saas_kernel::page::PageQuery;
 use saas_kernel::tenancy::members::{self, Member};
@@ -98,7 +98,7 @@ async fn change_role(
     responses((status = 204)), extensions(("x-permission" = json!("member.remove"))))]
 async fn remove(
     State(api): State<Api>,
-    can: Allow<RemoveMember>,
+    can: Allow<EvenReadOnly<RemoveMember>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;

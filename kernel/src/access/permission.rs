@@ -1,16 +1,36 @@
 //! Permissions as types, and their bits.
 
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 /// A permission. Declared with [`permissions!`](crate::permissions), never by hand.
 pub trait Permission: Send + Sync + 'static {
     /// `resource.action`, as stored in roles and keys and shown to clients.
     const NAME: &'static str;
-    /// Whether a read-only workspace refuses it: all but `.read`, `.list`, `billing.manage`, which ends that state, and what
-    /// only takes access away: `member.remove` and `api_key.delete`.
+    /// Whether a read-only workspace refuses it: all but `.read`, `.list` and `billing.manage`, which ends that state. See
+    /// [`EvenReadOnly`].
     const WRITES: bool = writes(Self::NAME);
     /// Its bit in this process.
     fn bit() -> u16;
+}
+
+/// `P`, held also while the workspace is read-only: for what only shows what `P` is about, or takes access away.
+///
+/// ```
+/// use saas_kernel::Permission;
+/// use saas_kernel::access::{EvenReadOnly, InviteMember};
+/// assert!(InviteMember::WRITES && !EvenReadOnly::<InviteMember>::WRITES);
+/// assert_eq!(EvenReadOnly::<InviteMember>::NAME, "member.invite");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct EvenReadOnly<P>(PhantomData<fn() -> P>);
+
+impl<P: Permission> Permission for EvenReadOnly<P> {
+    const NAME: &'static str = P::NAME;
+    const WRITES: bool = false;
+    fn bit() -> u16 {
+        P::bit()
+    }
 }
 
 /// A permission as data, for catalogues and for checking configuration.
@@ -63,8 +83,7 @@ macro_rules! permissions {
 
 const fn writes(name: &str) -> bool {
     let name = name.as_bytes();
-    let takes_away = ends_with(name, b"member.remove") || ends_with(name, b"api_key.delete");
-    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage") || takes_away)
+    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage"))
 }
 
 const fn ends_with(text: &[u8], end: &[u8]) -> bool {
@@ -134,8 +153,7 @@ mod tests {
             ("project.read", false),
             ("member.list", false),
             ("billing.manage", false),
-            ("member.remove", false),
-            ("api_key.delete", false),
+            ("member.remove", true),
             ("api_key.create", true),
             ("project.create", true),
             ("read", true),

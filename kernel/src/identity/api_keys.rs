@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use crate::access::{Bits, Can, CreateApiKey, DeleteApiKey, Grant, Role, intern};
+use crate::access::{Bits, Can, CreateApiKey, DeleteApiKey, EvenReadOnly, Grant, Role, intern};
 use crate::actor::Actor;
 use crate::audit::{self, action};
 use crate::ctx::Ctx;
@@ -139,7 +139,11 @@ fn scopes(grant: &Grant, mine: &Role, wanted: Vec<String>) -> Result<Vec<String>
 }
 
 /// The workspace's keys, newest first.
-pub async fn list(can: &Can<CreateApiKey>, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<ApiKey>, Error> {
+pub async fn list(
+    can: &Can<EvenReadOnly<CreateApiKey>>,
+    tx: &mut dyn Tx,
+    page: &PageRequest,
+) -> Result<Page<ApiKey>, Error> {
     Ok(can.enter(tx)?.api_keys().list(can.workspace(), page).await?)
 }
 
@@ -147,7 +151,7 @@ pub async fn list(can: &Can<CreateApiKey>, tx: &mut dyn Tx, page: &PageRequest) 
 ///
 /// # Errors
 /// `not_found`.
-pub async fn revoke(can: &Can<DeleteApiKey>, tx: &mut dyn Tx, id: ApiKeyId) -> Result<(), Error> {
+pub async fn revoke(can: &Can<EvenReadOnly<DeleteApiKey>>, tx: &mut dyn Tx, id: ApiKeyId) -> Result<(), Error> {
     if !can.enter(tx)?.api_keys().revoke(can.workspace(), id, can.now()).await? {
         return Err(Refusal::new(&codes::NOT_FOUND, "there is no such API key in this workspace").into());
     }

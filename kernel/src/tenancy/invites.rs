@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use crate::access::{Can, InviteMember, Permission};
+use crate::access::{Can, EvenReadOnly, InviteMember, Permission};
 use crate::actor::{Actor, ActorRef};
 use crate::audit::{AuditEntry, action};
 use crate::billing::catalog::Cap;
@@ -166,7 +166,11 @@ pub fn mail(kernel: &Kernel, to: Email, workspace: &str, invite: &Invite, token:
 }
 
 /// The open invites, newest first.
-pub async fn list(can: &Can<InviteMember>, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Invite>, Error> {
+pub async fn list(
+    can: &Can<EvenReadOnly<InviteMember>>,
+    tx: &mut dyn Tx,
+    page: &PageRequest,
+) -> Result<Page<Invite>, Error> {
     Ok(can.enter(tx)?.invites().list(can.workspace(), page).await?)
 }
 
@@ -174,7 +178,7 @@ pub async fn list(can: &Can<InviteMember>, tx: &mut dyn Tx, page: &PageRequest) 
 ///
 /// # Errors
 /// `not_found` when it is not open.
-pub async fn revoke(can: &Can<InviteMember>, tx: &mut dyn Tx, id: InviteId) -> Result<(), Error> {
+pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: InviteId) -> Result<(), Error> {
     let tx = can.enter(tx)?;
     let revoked = tx.invites().revoke(can.workspace(), id, can.now()).await?;
     let revoked =

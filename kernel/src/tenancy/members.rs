@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::access::{Can, Grant, ListMembers, OWNER, Permission, RemoveMember, Role, UpdateMember};
+use crate::access::{Can, EvenReadOnly, Grant, ListMembers, OWNER, Permission, RemoveMember, Role, UpdateMember};
 use crate::actor::Actor;
 use crate::audit::{AuditEntry, action};
 use crate::error::{Error, Refusal, codes};
@@ -139,7 +139,7 @@ pub async fn change_role(can: &Can<UpdateMember>, tx: &mut dyn Tx, user: UserId,
 ///
 /// # Errors
 /// `not_found`, `role_above_yours`, `last_owner`.
-pub async fn remove(can: &Can<RemoveMember>, tx: &mut dyn Tx, user: UserId) -> Result<(), Error> {
+pub async fn remove(can: &Can<EvenReadOnly<RemoveMember>>, tx: &mut dyn Tx, user: UserId) -> Result<(), Error> {
     let mine = standing(can, tx).await?;
     let member = tx.members().find(can.workspace(), user).await?.ok_or_else(missing)?;
     within(&mine, can.roles().get(&member.role))?;

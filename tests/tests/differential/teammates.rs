@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use saas_kernel::access::{CreateApiKey, DeleteApiKey, InviteMember, ReadWorkspace, RemoveMember, UpdateMember};
+use saas_kernel::access::{
+    CreateApiKey, DeleteApiKey, EvenReadOnly, InviteMember, ReadWorkspace, RemoveMember, UpdateMember,
+};
 use saas_kernel::audit;
 use saas_kernel::conformance::Backend;
 use saas_kernel::id::{ApiKeyId, WorkspaceId};
@@ -91,7 +93,7 @@ impl<B: Backend> Side<'_, B> {
             if whom == person {
                 members::leave(&grant, &mut *tx).await?;
             } else {
-                members::remove(&grant.allow::<RemoveMember>()?, &mut *tx, self.user(whom)).await?;
+                members::remove(&grant.allow::<EvenReadOnly<RemoveMember>>()?, &mut *tx, self.user(whom)).await?;
             }
             tx.commit().await?;
             Ok::<_, Error>(())
@@ -156,7 +158,7 @@ impl<B: Backend> Side<'_, B> {
                 audit::record(&can, &mut *tx, "test.late", "workspace", can.workspace())?;
             }
             if let Some((_, id, _)) = revoke.and_then(|key| self.keys.get(usize::from(key))) {
-                api_keys::revoke(&grant.allow::<DeleteApiKey>()?, &mut *tx, *id).await?;
+                api_keys::revoke(&grant.allow::<EvenReadOnly<DeleteApiKey>>()?, &mut *tx, *id).await?;
             }
             tx.commit().await?;
             Ok::<_, Error>(())
