@@ -4,7 +4,7 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use saas_kernel::error::{BoxError, FieldError, Kind, codes};
+use saas_kernel::error::{BoxError, Explained, FieldError, Kind, codes};
 use saas_kernel::store::Replay;
 use saas_kernel::{Error, Refusal, StoreError};
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl IntoResponse for ApiError {
         let refusal = match self {
             Self::Refused(refusal) => refusal,
             Self::Broken(error) => {
-                tracing::error!(error = chain(&*error), "a request failed");
+                tracing::error!(error = %Explained(&*error), "a request failed");
                 Refusal::new(&codes::INTERNAL, "something broke on our side; the request id helps support to find it")
             }
             Self::Replayed(answer) => {
@@ -101,21 +101,6 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(Failure(refusal));
         response
     }
-}
-
-/// An error and its causes, each once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// The HTTP status of a kind of refusal.

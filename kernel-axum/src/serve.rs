@@ -22,7 +22,7 @@ use crate::app::App;
 const HEAD: Duration = Duration::from_secs(15);
 
 /// Why the server did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; is another copy running? Choose another address")]
@@ -34,6 +34,8 @@ pub enum ServeError {
         source: std::io::Error,
     },
 }
+
+saas_kernel::debug_explains!(ServeError);
 
 /// Serves `app` on `address` and works the billing inbox off beside it, until Ctrl-C or SIGTERM; then finishes the requests
 /// that have begun, for no longer than a request may take. `started` is told the real address, also for port 0.

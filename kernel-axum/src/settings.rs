@@ -22,13 +22,15 @@ pub struct HttpSettings {
 }
 
 /// A setting that cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{setting}: `{value}` {problem}")]
 pub struct SettingsError {
     setting: &'static str,
     value: String,
     problem: &'static str,
 }
+
+saas_kernel::debug_explains!(SettingsError);
 
 impl HttpSettings {
     /// Reached at `public_url`, with a body limit of 1 MiB and 15 s for a request.

@@ -44,7 +44,7 @@ impl PgOptions {
 }
 
 /// Why a login was refused, and what to run.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum ConnectError {
     /// The URL is not one.
     #[error("the database URL cannot be read: {0}; it looks like postgres://kernel_app:password@host:5432/database")]
@@ -83,6 +83,8 @@ pub enum ConnectError {
         needed: i64,
     },
 }
+
+saas_kernel::debug_explains!(ConnectError);
 
 /// How long a connection may rest before it is asked for a sign of life. Short: after Postgres restarted, the first caller
 /// finds a live connection and not a dead one.

@@ -49,7 +49,7 @@ impl fmt::Display for Finding {
 }
 
 /// Why the catalog could not be read. A database that was read and is in a bad state is a list of [`Finding`]s.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum DoctorError {
     /// The URL is not one, or nobody answers.
     #[error("the database URL does not work: {0}")]
@@ -63,6 +63,8 @@ pub enum DoctorError {
     #[error("the catalog could not be read: {0}; the doctor needs PostgreSQL 15 or newer")]
     Catalog(#[source] sqlx::Error),
 }
+
+saas_kernel::debug_explains!(DoctorError);
 
 /// A finding that somebody decided to live with.
 #[derive(Clone, Copy, Debug)]

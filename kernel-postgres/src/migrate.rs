@@ -20,7 +20,7 @@ pub struct Migrations {
 }
 
 /// Why the schema was not brought up to date. What was applied before stays; running it again goes on from there.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum MigrateError {
     /// The URL is not one, or nobody answers.
     #[error("the owner's database URL does not work: {0}")]
@@ -40,6 +40,8 @@ pub enum MigrateError {
         source: SqlxMigrateError,
     },
 }
+
+saas_kernel::debug_explains!(MigrateError);
 
 impl Migrations {
     /// Only the kernel's.

@@ -20,7 +20,7 @@ pub struct StripeBilling {
 }
 
 /// Why the adapter cannot be set up; says what to set.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// No secret was given.
     #[error(
@@ -38,6 +38,8 @@ pub enum ConfigError {
     #[error("{VARIABLE} is not UTF-8: set it to the endpoint's `whsec_…` secret")]
     NotText,
 }
+
+saas_kernel::debug_explains!(ConfigError);
 
 impl StripeBilling {
     /// Takes the endpoint's signing secrets. Several are valid at once while one is rotated: an event that any of them

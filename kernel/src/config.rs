@@ -53,12 +53,14 @@ fn default_color() -> String {
 }
 
 /// Why a configuration was refused; every mistake that was found, with its line.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{path} cannot be used:\n{problems}")]
 pub struct ConfigError {
     path: String,
     problems: String,
 }
+
+crate::debug_explains!(ConfigError);
 
 impl ProductConfig {
     /// Reads the file at `path`.

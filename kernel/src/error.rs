@@ -1,5 +1,7 @@
 //! Absent is `None`, refused is a [`Refusal`] with a stable code, broken is an [`Error`].
 
+mod explain;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::store::StoreError;
+
+pub use explain::Explained;
 
 /// Any error at all, for sources.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -262,7 +266,7 @@ impl Fields {
 }
 
 /// Why a kernel function did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The caller can act on it.
     #[error(transparent)]
@@ -274,6 +278,8 @@ pub enum Error {
     #[error("{0}")]
     Broken(#[source] BoxError),
 }
+
+crate::debug_explains!(Error);
 
 impl Error {
     /// Something broke for `source`.

@@ -60,6 +60,9 @@ async fn invited_joined_promoted_removed() -> TestResult {
     ] {
         assert_eq!(answer.code(), code, "{}", answer.text);
     }
+    let wrong = ada.post(&ada.at("/invites"), &json!({ "email": "nobody", "role": "king" })).await?;
+    let fields = wrong.body["error"]["fields"].as_array().into_iter().flatten().map(|field| field["field"].clone());
+    assert_eq!(fields.collect::<Vec<_>>(), ["email", "role"], "one answer names them all: {}", wrong.text);
     // A removed member's live session reaches the workspace no longer; the seat is free again.
     ada.delete(&of(&grace_id)).await?.expect(StatusCode::NO_CONTENT)?;
     assert_eq!(grace.get(&grace.at("/members")).await?.status, StatusCode::NOT_FOUND);

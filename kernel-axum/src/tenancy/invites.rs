@@ -82,6 +82,7 @@ async fn create(
 ) -> Result<Created<InviteView>, ApiError> {
     let (kernel, mut fields) = (api.kernel(), Fields::default());
     let email: Option<Email> = fields.take("email", new.email.parse());
+    fields.take("role", can.roles().named(&new.role));
     fields.finish()?;
     let email = email.ok_or_else(|| Refusal::field("email", "is missing"))?;
     let mut tx = kernel.store().begin(Scope::of(&can)).await?;

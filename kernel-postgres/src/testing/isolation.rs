@@ -95,11 +95,7 @@ pub enum IsolationError {
     Broken(#[source] BoxError),
 }
 
-impl fmt::Debug for IsolationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+saas_kernel::debug_explains!(IsolationError);
 
 impl From<sqlx::Error> for IsolationError {
     fn from(error: sqlx::Error) -> Self {

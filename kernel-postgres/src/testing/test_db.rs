@@ -34,9 +34,11 @@ pub struct TestDb {
 }
 
 /// Why there is no database.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("no test database: {0}")]
 pub struct TestDbError(#[source] BoxError);
+
+saas_kernel::debug_explains!(TestDbError);
 
 fn broken(error: impl Into<BoxError>) -> TestDbError {
     TestDbError(error.into())

@@ -35,11 +35,17 @@ impl Grant {
     /// The proof of `P`, or why not. The only way to a [`Can`].
     pub fn allow<P: Permission>(self: &Arc<Self>) -> Result<Can<P>, Refusal> {
         if !self.role.bits.has(P::bit()) {
-            let text = format!(
-                "your role `{}` does not hold the permission `{}`; ask an owner of the workspace",
-                self.role.name,
-                P::NAME
-            );
+            let text = match self.actor {
+                Actor::ApiKey(_) => format!(
+                    "this API key was not made with the permission `{}`; use one that was, or ask for one",
+                    P::NAME
+                ),
+                Actor::User(_) | Actor::System(_) | Actor::Staff { .. } => format!(
+                    "your role `{}` does not hold the permission `{}`; ask an owner of the workspace",
+                    self.role.name,
+                    P::NAME
+                ),
+            };
             return Err(Refusal::new(&codes::FORBIDDEN, text));
         }
         if P::WRITES && self.access == Access::ReadOnly {

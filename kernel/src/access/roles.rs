@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::permission::{Bits, PermissionInfo, intern};
+use crate::error::Refusal;
 
 /// A role as configured: a name and patterns (`project.create`, `project.*`, `*`), highest rank first in a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,9 +105,15 @@ impl Roles {
         self.by_name.get(name).unwrap_or(&self.stranger)
     }
 
-    /// Whether `name` is configured.
-    pub fn contains(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+    /// The role that somebody wants to give.
+    ///
+    /// # Errors
+    /// `validation_failed` at `role`, with the names there are.
+    pub fn named(&self, name: &str) -> Result<&Arc<Role>, Refusal> {
+        self.by_name.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.ranked().iter().map(|role| role.name.as_str()).collect();
+            Refusal::field("role", format!("must be one of {}", names.join(", ")))
+        })
     }
 
     /// Every role, highest rank first.

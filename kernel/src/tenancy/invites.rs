@@ -110,7 +110,7 @@ pub async fn create(
     email: Email,
     role: &str,
 ) -> Result<(Invite, Token), Error> {
-    let role = members::named(can, role)?;
+    let role = can.roles().named(role)?.clone();
     let mine = members::standing(can, tx).await?;
     members::within(&mine, &role)?;
     let (workspace, at) = (can.workspace(), can.now());

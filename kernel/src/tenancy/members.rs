@@ -119,7 +119,7 @@ pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> 
 /// `not_found`; `validation_failed` for a role that does not exist; `role_above_yours` if either role is more than the
 /// caller's own; `last_owner`.
 pub async fn change_role(can: &Can<UpdateMember>, tx: &mut dyn Tx, user: UserId, role: &str) -> Result<Member, Error> {
-    let new = named(can, role)?;
+    let new = can.roles().named(role)?.clone();
     let mine = standing(can, tx).await?;
     let mut member = tx.members().find(can.workspace(), user).await?.ok_or_else(missing)?;
     within(&mine, can.roles().get(&member.role))?;
@@ -186,15 +186,6 @@ pub(crate) fn within(mine: &Role, other: &Role) -> Result<(), Refusal> {
     }
     let text = format!("the role `{}` is more than your own, `{}`; ask somebody who has it", other.name, mine.name);
     Err(Refusal::new(&codes::ROLE_ABOVE_YOURS, text))
-}
-
-/// The role called `name`.
-pub(crate) fn named(grant: &Grant, name: &str) -> Result<Arc<Role>, Refusal> {
-    if grant.roles().contains(name) {
-        return Ok(grant.roles().get(name).clone());
-    }
-    let names: Vec<&str> = grant.roles().ranked().iter().map(|role| role.name.as_str()).collect();
-    Err(Refusal::field("role", format!("must be one of {}", names.join(", "))))
 }
 
 async fn keep_an_owner(grant: &Grant, tx: &mut dyn Tx, member: &Member) -> Result<(), Error> {

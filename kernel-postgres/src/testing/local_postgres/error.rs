@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Why a local cluster could not be started or stopped.
 ///
 /// Every message says what to do next, so it can be shown to a person as is.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalPostgresError {
     /// No directory holding both `initdb` and `postgres` was found.
@@ -136,6 +136,8 @@ pub enum LocalPostgresError {
         source: io::Error,
     },
 }
+
+saas_kernel::debug_explains!(LocalPostgresError);
 
 impl LocalPostgresError {
     /// Makes the `map_err` argument for an operation on `path`.

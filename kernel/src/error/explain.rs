@@ -1,0 +1,61 @@
+//! Errors as a person should read them.
+
+use std::error::Error;
+use std::fmt;
+
+/// Shows an error and its causes, each once.
+///
+/// ```
+/// use saas_kernel::error::Explained;
+/// let error = saas_kernel::Error::broken("the disk is full");
+/// assert_eq!(Explained(&error).to_string(), "the disk is full");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Explained<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many errors repeat their cause in their own text.
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// Gives errors that end a program a `Debug` that explains them: `fn main() -> Result<(), BoxError>` prints it.
+///
+/// Each line expands to `impl Debug for TheError`, which writes [`Explained`](crate::error::Explained).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! debug_explains {
+    ($($error:ty),*) => {$(
+        impl ::std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(&$crate::error::Explained(self), f)
+            }
+        }
+    )*};
+}
+
+#[cfg(test)]
+mod tests {
+    #[derive(thiserror::Error)]
+    #[error("the app cannot start")]
+    struct CannotStart(#[source] std::io::Error);
+    crate::debug_explains!(CannotStart);
+
+    #[test]
+    fn what_main_returns_is_readable() {
+        let error: crate::BoxError = CannotStart(std::io::Error::other("the port is taken")).into();
+        assert_eq!(format!("{error:?}"), "the app cannot start: the port is taken");
+    }
+}
