@@ -7,6 +7,8 @@ use axum::{Json, Router};
 use saas_kernel::memory::mailer::MemoryMailer;
 use serde_json::{Value, json};
 
+use crate::openapi::escape;
+
 /// `/dev/mail` for people, `/dev/mail.json` for programs.
 pub(crate) fn routes(mailer: MemoryMailer) -> Router {
     Router::new().route("/dev/mail", get(page)).route("/dev/mail.json", get(list)).with_state(mailer)
@@ -22,14 +24,13 @@ async fn list(State(mailer): State<MemoryMailer>) -> Json<Value> {
 }
 
 async fn page(State(mailer): State<MemoryMailer>) -> Html<String> {
-    let mut html = "<!doctype html><meta charset=utf-8><title>Mail</title><h1>Mail, newest first</h1>".to_owned();
+    let mut html = "<!doctype html><html lang=en><meta charset=utf-8><title>Mail</title><h1>Mail, newest first</h1>\
+        <p>An invite's link leads to a page of your front end. Without one, its addressee signs in and sends \
+        <code>POST /api/v1/invites/accept {\"token\": \"inv_…\"}</code>.</p>"
+        .to_owned();
     for mail in mailer.mails() {
         let (to, subject, text) = (escape(mail.to().as_str()), escape(mail.subject()), escape(mail.text()));
         html.push_str(&format!("<h2>{subject}</h2><p>to {to}</p><pre>{text}</pre>"));
     }
     Html(html)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

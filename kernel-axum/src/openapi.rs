@@ -100,7 +100,8 @@ async fn errors() -> Html<String> {
     ))
 }
 
-fn escape(text: &str) -> String {
+/// Text as part of a page.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
