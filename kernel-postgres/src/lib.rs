@@ -20,6 +20,7 @@ mod identity;
 mod migrate;
 mod records;
 mod share;
+mod standing;
 mod store;
 mod system;
 mod tenancy;

@@ -1,16 +1,18 @@
 //! The records buffer, and its flush: one statement for all audit entries and events of a transaction.
 
+use saas_kernel::StoreError;
 use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
 use saas_kernel::guard::idempotency::StoredAnswer;
+use saas_kernel::id::WorkspaceId;
 use saas_kernel::records::Records;
-use saas_kernel::store::{Reach, Standing};
-use saas_kernel::{Scope, StoreError};
+use saas_kernel::store::Standing;
 use serde_json::{Map, Value};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::standing;
 use crate::tx::PgTx;
 
 #[derive(Debug, Default)]
@@ -19,8 +21,6 @@ pub(crate) struct Buffer {
     events: Vec<EventRow>,
     answer: Option<StoredAnswer>,
     reserved: Vec<(Uuid, String)>,
-    /// The transaction itself changed what let its caller in: they leave, say.
-    pub(crate) changed_own_standing: bool,
 }
 
 impl Buffer {
@@ -111,14 +111,17 @@ impl Buffer {
         Self {
             audit: self.audit.drain(part(self.audit.len())).collect(),
             events: self.events.drain(part(self.events.len())).collect(),
-            changed_own_standing: self.changed_own_standing,
             ..Self::default()
         }
     }
 
     /// One statement for all: the parts are joined as CTEs. Plain values, and not arrays or JSON that Postgres would have
     /// to take apart, as nearly every transaction has one or two records; so there are few shapes, and each is prepared.
-    fn into_statement(self, reserved: &[(Uuid, String)], scope: &Scope) -> QueryBuilder<Postgres> {
+    fn into_statement(
+        self,
+        reserved: &[(Uuid, String)],
+        standing: Option<(WorkspaceId, &Standing)>,
+    ) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new("WITH nothing AS (SELECT)");
         if !self.audit.is_empty() {
             sql.push(", audit AS (").push(AUDIT).push_values(self.audit, |mut row, audit| {
@@ -149,25 +152,11 @@ impl Buffer {
             left.push(LEFT).push_bind_unseparated(key).push_unseparated(", true), '')::bigint");
         }
         sql.push("]::bigint[], ");
-        push_stands(&mut sql, scope.standing().filter(|_| !self.changed_own_standing), scope.reach());
+        match standing {
+            Some((workspace, standing)) => standing::push(&mut sql, workspace, standing),
+            None => drop(sql.push("true")),
+        }
         sql
-    }
-}
-
-/// Whether what let the caller in still holds. Locked until the commit: a removal or revocation either comes first, and is
-/// seen here, or waits.
-fn push_stands(sql: &mut QueryBuilder<Postgres>, standing: Option<&Standing>, reach: Reach) {
-    match (standing, reach) {
-        (Some(Standing::Member(user, role)), Reach::Tenant(workspace)) => {
-            sql.push("EXISTS (SELECT FROM kernel.memberships WHERE status = 'active' AND workspace_id = ");
-            sql.push_bind(workspace.uuid()).push(" AND user_id = ").push_bind(user.uuid());
-            sql.push(" AND role = ").push_bind(role.name.clone()).push(" FOR SHARE)");
-        }
-        (Some(Standing::Key(key)), Reach::Tenant(workspace)) => {
-            sql.push("EXISTS (SELECT FROM kernel.api_keys WHERE revoked_at IS NULL AND workspace_id = ");
-            sql.push_bind(workspace.uuid()).push(" AND id = ").push_bind(key.uuid()).push(" FOR SHARE)");
-        }
-        _ => drop(sql.push("true")),
     }
 }
 
@@ -180,7 +169,7 @@ impl PgTx {
         let left = loop {
             let part = buffer.take_part();
             let usual = part.audit.len() + part.events.len() <= 8; // others are not worth a place among the prepared
-            let mut statement = part.into_statement(&reserved, self.scope_ref());
+            let mut statement = part.into_statement(&reserved, self.standing());
             let flushed = statement.build_query_as().persistent(usual).fetch_one(self.conn()).await.store()?;
             let (left, stands): (Vec<Option<i64>>, bool) = flushed;
             if !stands {

@@ -18,7 +18,6 @@ use saas_kernel::tenancy::members::Members;
 use saas_kernel::tenancy::workspaces::Workspaces;
 use saas_kernel::{Scope, StoreError, Tx};
 use sqlx::{PgConnection, Postgres, Transaction};
-use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::records::Buffer;
@@ -30,13 +29,15 @@ pub struct PgTx {
     tx: Transaction<'static, Postgres>,
     scope: Scope,
     pub(crate) buffer: Buffer,
+    /// The transaction itself changed what let its caller in: they leave, say.
+    pub(crate) changed_own_standing: bool,
     /// Given back after the connection.
     _share: Option<Share>,
 }
 
 impl PgTx {
     pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, share: Option<Share>) -> Self {
-        Self { tx, scope, buffer: Buffer::default(), _share: share }
+        Self { tx, scope, buffer: Buffer::default(), changed_own_standing: false, _share: share }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or
@@ -77,11 +78,6 @@ impl PgTx {
 
     pub(crate) fn scope_ref(&self) -> &Scope {
         &self.scope
-    }
-
-    /// Somebody's membership or key was changed here. Whoever changes their own may finish what they do.
-    pub(crate) fn standing_changed(&mut self, of: Uuid) {
-        self.buffer.changed_own_standing |= self.scope.standing().is_some_and(|own| own.uuid() == of);
     }
 }
 

@@ -39,7 +39,7 @@
 //!
 //! After which refusal a transaction goes on: `false` from [`Users::insert`](crate::identity::users::Users::insert) and
 //! [`Workspaces::claim_slug`](crate::tenancy::workspaces::Workspaces::claim_slug), `None`, and every
-//! [`Reserved`](crate::billing::limits::Reserved) leave it usable. After an `Err` it is over: every further call fails and
+//! [`Reserved`](crate::billing::limits::Reserved) leave it usable, and so do the errors `Scope` and `AccessChanged`. After any other `Err` it is over: every further call fails and
 //! nothing of it is kept.
 //!
 //! # Adding a repository

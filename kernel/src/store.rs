@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::access::{Grant, Role};
+use crate::access::Grant;
 use crate::actor::Actor;
 use crate::audit::AuditLog;
 use crate::billing::inbox::Inbox;
@@ -107,8 +107,8 @@ pub struct Scope {
 /// until it is through, so that nothing is kept for somebody after they were removed.
 #[derive(Clone, Debug)]
 pub enum Standing {
-    /// A person's membership in this role.
-    Member(UserId, Arc<Role>),
+    /// A person's membership in the role of this name, as stored.
+    Member(UserId, Arc<str>),
     /// A key that is not revoked.
     Key(ApiKeyId),
 }
@@ -139,15 +139,14 @@ pub enum Reach {
 }
 
 impl Scope {
-    /// The grant's workspace.
+    /// The grant's workspace. After a commit that changed its own caller's membership or key the grant is stale: what is
+    /// begun with it then cannot commit.
     pub fn of(grant: &Grant) -> Self {
-        let standing = match grant.actor() {
-            Actor::User(user) => Some(Standing::Member(user, grant.role.clone())),
-            Actor::ApiKey(key) => Some(Standing::Key(key)),
-            Actor::System(_) | Actor::Staff { .. } => None,
-        };
         let reach = Reach::Tenant(grant.workspace());
-        Self { standing, ..Self::new(reach, grant.actor(), grant.ctx(), grant.checkout().clone()) }
+        Self {
+            standing: Some(grant.standing.clone()),
+            ..Self::new(reach, grant.actor(), grant.ctx(), grant.checkout().clone())
+        }
     }
 
     /// The signed-in person's own rows.

@@ -36,7 +36,7 @@ async fn insert_project(tx: &mut saas_kernel_postgres::PgTx) -> Result<(), Store
 }
 
 async fn make_key(by: &Caller) -> Result<(String, String), BoxError> {
-    let new = json!({ "name": "CI", "scopes": ["project.create"] });
+    let new = json!({ "name": "CI", "scopes": ["project.create", "project.update"] });
     let made = by.post(&by.at("/api-keys"), &new).await?.expect(StatusCode::CREATED)?;
     let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
     Ok((by.at(&format!("/api-keys/{}", text("id"))), text("token")))
@@ -145,6 +145,7 @@ async fn nothing_appears_after_the_answer() -> TestResult {
 }
 
 /// A commit that has looked is waited for by whoever would end what it looked at: never the answer first and the row after.
+/// Commits that come later queue behind the end, so that ever more of them cannot keep it waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_waits_for_the_commits_that_have_come_through() -> TestResult {
     let app = TestApp::start().await?;
@@ -152,20 +153,34 @@ async fn an_end_waits_for_the_commits_that_have_come_through() -> TestResult {
     let grace = join_workspace(&app, &ada, "Grace", "admin").await?;
     let (key_at, key) = make_key(&ada).await?;
     let grace_at = ada.at(&format!("/members/{}", user_id(&grace).await?));
+    ada.create_project("Second").await?.expect(StatusCode::CREATED)?;
+    let projects = ada.get(&ada.at("/projects")).await?.expect(StatusCode::OK)?;
+    // Noting that a key is used would wait too.
+    Answer::of(grace.request(Method::POST, &ada.at("/projects")).bearer_auth(&key).json(&json!({ "name": "Third" })))
+        .await?
+        .expect(StatusCode::CREATED)?;
+    let used =
+        || async { Ok(app.count("SELECT count(*) FROM kernel.api_keys WHERE last_used_at IS NOT NULL").await? == 1) };
+    eventually("the use is noted", used).await?;
     // Whoever commits a project waits for this lock, in the commit itself.
     let mut gate = app.db.admin().await?;
     sqlx::raw_sql(
         "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
              'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END';
-         CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON tracker.projects DEFERRABLE INITIALLY DEFERRED
+         CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON tracker.projects DEFERRABLE INITIALLY DEFERRED
              FOR EACH ROW EXECUTE FUNCTION public.wait()",
     )
     .execute(&mut gate)
     .await?;
     for (by_key, ends) in [(true, &key_at), (false, &grace_at)] {
         sqlx::query("SELECT pg_advisory_lock(42)").execute(&mut gate).await?;
-        let request = grace.request(Method::POST, &ada.at("/projects")).json(&json!({ "name": "In time" }));
-        let create = tokio::spawn(Answer::of(if by_key { request.bearer_auth(&key) } else { request }));
+        // Each of another row: they do not wait for each other.
+        let rename = |n: usize| {
+            let at = ada.at(&format!("/projects/{}", projects["items"][n]["id"].as_str().unwrap_or_default()));
+            let request = grace.request(Method::PATCH, &at).json(&json!({ "name": format!("By key: {by_key}") }));
+            tokio::spawn(Answer::of(if by_key { request.bearer_auth(&key) } else { request }))
+        };
+        let in_time = rename(0);
         let waiting = |n| {
             let app = &app;
             move || async move {
@@ -173,16 +188,19 @@ async fn an_end_waits_for_the_commits_that_have_come_through() -> TestResult {
                 Ok(app.count(waiting).await? == n)
             }
         };
-        eventually("the creation commits", waiting(1)).await?;
+        eventually("the change commits", waiting(1)).await?;
         let end = ada.delete(ends);
         tokio::pin!(end);
         tokio::select! {
             answer = &mut end => return Err(format!("it did not wait: {}", answer?.status).into()),
             waits = eventually("the end waits", waiting(2)) => waits?,
         }
+        let too_late = rename(1);
+        eventually("the next one waits", waiting(3)).await?;
         sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut gate).await?;
         end.await?.expect(StatusCode::NO_CONTENT)?;
-        create.await??.expect(StatusCode::CREATED)?;
+        in_time.await??.expect(StatusCode::OK)?;
+        assert_eq!(too_late.await??.code(), "access_changed");
     }
     Ok(())
 }

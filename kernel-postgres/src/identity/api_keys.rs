@@ -97,9 +97,13 @@ impl ApiKeys for PgTx {
     }
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.standing_changed(id.uuid());
+        self.will_change_standing(workspace, id.uuid()).await?;
         let revoke = sqlx::query(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
-        Ok(revoke.execute(self.conn()).await.store()?.rows_affected() == 1)
+        let revoked = revoke.execute(self.conn()).await.store()?.rows_affected() == 1;
+        if revoked {
+            self.has_changed_standing(id.uuid());
+        }
+        Ok(revoked)
     }
 
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {

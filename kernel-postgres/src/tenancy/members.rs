@@ -122,14 +122,22 @@ impl Members for PgTx {
         role: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.standing_changed(user.uuid());
+        self.will_change_standing(workspace, user.uuid()).await?;
         let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
-        Ok(set.execute(self.conn()).await.store()?.rows_affected() == 1)
+        let changed = set.execute(self.conn()).await.store()?.rows_affected() == 1;
+        if changed {
+            self.has_changed_standing(user.uuid());
+        }
+        Ok(changed)
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
-        self.standing_changed(user.uuid());
+        self.will_change_standing(workspace, user.uuid()).await?;
         let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
-        Ok(remove.execute(self.conn()).await.store()?.rows_affected() == 1)
+        let removed = remove.execute(self.conn()).await.store()?.rows_affected() == 1;
+        if removed {
+            self.has_changed_standing(user.uuid());
+        }
+        Ok(removed)
     }
 }

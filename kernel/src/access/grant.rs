@@ -16,7 +16,7 @@ use crate::error::{Refusal, codes};
 use crate::id::WorkspaceId;
 use crate::kernel::Kernel;
 use crate::page::{Page, PageQuery, PageRequest};
-use crate::store::{Checkout, Reach, StoreError, Tx};
+use crate::store::{Checkout, Reach, Standing, StoreError, Tx};
 
 /// Who calls, in which workspace, as what. Made by authentication only; there is no public constructor.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct Grant {
     pub(crate) actor: Actor,
     pub(crate) workspace: WorkspaceId,
     pub(crate) role: Arc<Role>,
+    pub(crate) standing: Standing,
     pub(crate) plan: Arc<Plan>,
     pub(crate) access: Access,
     pub(crate) kernel: Kernel,

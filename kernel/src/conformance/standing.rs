@@ -92,16 +92,41 @@ async fn members<B: Backend>(world: &World<'_, B>, ada: &Person, eve: &Person) -
 
     // Whoever changes their own standing finishes what they do, and that is all.
     let grant = joined(world, ada, eve).await?;
-    for role in ["member", "admin"] {
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    assert!(tx.members().set_role(id, eve.user(), "member", at).await?);
+    assert!(tx.members().set_role(id, eve.user(), "viewer", at).await?, "once more");
+    tx.commit().await?;
+    // Nobody takes back what was taken from them.
+    for role in ["admin", "viewer"] {
         let mut tx = world.store.begin(Scope::of(&grant)).await?;
-        assert!(tx.members().set_role(id, eve.user(), role, at).await?);
-        tx.commit().await?;
+        let back = tx.members().set_role(id, eve.user(), role, at).await;
+        assert!(matches!(back, Err(StoreError::AccessChanged)), "{back:?}");
+        assert!(tx.commit().await.is_err());
     }
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let left = tx.members().remove(id, eve.user()).await;
+    assert!(matches!(left, Err(StoreError::AccessChanged)), "{left:?}");
+    drop(tx);
+    let asked = WorkspaceRef::Id(id);
+    let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
+    let grant = caller.grant.ok_or("a grant")?;
     let mut tx = world.store.begin(Scope::of(&grant)).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
     audit::record(&grant.allow::<ReadWorkspace>()?, &mut *tx, "test.left", "user", eve.user())?;
     tx.commit().await?;
     refused(world, &grant, "left").await?;
+
+    // A role that is no longer configured holds nothing, and is no change either.
+    let new = NewMembership { workspace: id, user: eve.user(), role: "of yesterday", at };
+    let mut tx = world.system().await?;
+    tx.members().insert(&new).await?;
+    tx.commit().await?;
+    let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
+    let grant = caller.grant.ok_or("a grant")?;
+    world.store.begin(Scope::of(&grant)).await?.commit().await?;
+    let mut tx = world.tenant(ada).await?;
+    assert!(tx.members().remove(id, eve.user()).await?);
+    tx.commit().await?;
 
     // A change of somebody else's is no such excuse.
     let grant = joined(world, ada, eve).await?;
@@ -149,5 +174,10 @@ async fn keys<B: Backend>(world: &World<'_, B>, ada: &Person) -> Outcome {
     let mut tx = world.store.begin(Scope::of(&grant)).await?;
     assert!(revoke(&mut *tx, id).await?);
     tx.commit().await?;
-    refused(world, &grant, "revoked by itself").await
+    refused(world, &grant, "revoked by itself").await?;
+    // Again is no excuse for anything else that the transaction does.
+    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let again = revoke(&mut *tx, id).await;
+    assert!(matches!(again, Err(StoreError::AccessChanged)), "{again:?}");
+    Ok(())
 }

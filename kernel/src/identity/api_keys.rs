@@ -19,7 +19,7 @@ use crate::identity::lookups::WorkspaceRef;
 use crate::kernel::Kernel;
 use crate::page::{Page, PageRequest, Position};
 use crate::secret::{Token, TokenHash};
-use crate::store::{Checkout, Scope, StoreError, Tx};
+use crate::store::{Checkout, Scope, Standing, StoreError, Tx};
 use crate::tenancy::members;
 use crate::text;
 
@@ -200,6 +200,7 @@ impl Kernel {
             actor: Actor::ApiKey(found.id),
             workspace: workspace.id,
             role: Arc::new(role),
+            standing: Standing::Key(found.id),
             plan: self.catalog().plan_of(workspace.plan.as_deref()).clone(),
             access: workspace.access,
             kernel: self.clone(),

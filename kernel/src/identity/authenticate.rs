@@ -13,7 +13,7 @@ use crate::identity::lookups::WorkspaceRef;
 use crate::identity::sessions::Session;
 use crate::kernel::Kernel;
 use crate::secret::Token;
-use crate::store::{Checkout, Scope};
+use crate::store::{Checkout, Scope, Standing};
 
 /// A signed-in caller, with a grant if they belong to the workspace they asked for.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl Kernel {
                 role: self.roles().get(&membership.role).clone(),
                 plan: self.catalog().plan_of(membership.plan.as_deref()).clone(),
                 access: membership.access,
+                standing: Standing::Member(found.user, membership.role.into()),
                 kernel: self.clone(),
                 checkout: checkout.clone(),
             })

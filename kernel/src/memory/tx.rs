@@ -105,8 +105,14 @@ impl MemoryTx {
         &self.scope
     }
 
-    /// Somebody's membership or key was changed here. Whoever changes their own may finish what they do.
-    pub(crate) fn standing_changed(&mut self, of: Uuid) {
+    /// Before somebody's membership or key is changed. Whoever changes their own must still be what they were.
+    pub(crate) fn will_change_standing(&self, of: Uuid) -> Result<(), StoreError> {
+        let own = self.scope.standing().is_some_and(|own| own.uuid() == of);
+        if own && !self.stands() { Err(StoreError::AccessChanged) } else { Ok(()) }
+    }
+
+    /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.
+    pub(crate) fn has_changed_standing(&mut self, of: Uuid) {
         self.changed_own_standing |= self.scope.standing().is_some_and(|own| own.uuid() == of);
     }
 
@@ -118,7 +124,7 @@ impl MemoryTx {
         self.changed_own_standing
             || match standing {
                 Standing::Member(user, role) => {
-                    self.state.members.get(&(workspace, *user)).is_some_and(|row| row.role == role.name)
+                    self.state.members.get(&(workspace, *user)).is_some_and(|row| *row.role == **role)
                 }
                 Standing::Key(key) => self.state.api_keys.get(&(workspace, *key)).is_some_and(|row| !row.revoked),
             }

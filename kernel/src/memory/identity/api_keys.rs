@@ -74,9 +74,13 @@ impl ApiKeys for MemoryTx {
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, _at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.alive()?;
-        self.standing_changed(id.uuid());
+        self.will_change_standing(id.uuid())?;
         let row = self.key_mut(workspace, id).filter(|row| !row.revoked);
-        Ok(row.map(|row| row.revoked = true).is_some())
+        let revoked = row.map(|row| row.revoked = true).is_some();
+        if revoked {
+            self.has_changed_standing(id.uuid());
+        }
+        Ok(revoked)
     }
 
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {

@@ -115,18 +115,23 @@ impl Members for MemoryTx {
         _at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         self.alive()?;
-        self.standing_changed(user.uuid());
+        self.will_change_standing(user.uuid())?;
         let row = self.member_mut(workspace, user);
-        Ok(row.map(|row| role.clone_into(&mut row.role)).is_some())
+        let changed = row.map(|row| role.clone_into(&mut row.role)).is_some();
+        if changed {
+            self.has_changed_standing(user.uuid());
+        }
+        Ok(changed)
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
         self.alive()?;
-        self.standing_changed(user.uuid());
+        self.will_change_standing(user.uuid())?;
         if self.member_mut(workspace, user).is_none() {
             return Ok(false);
         }
         Arc::make_mut(&mut self.state.members).remove(&(workspace, user));
+        self.has_changed_standing(user.uuid());
         self.uncount_row(workspace, SEATS)?;
         Ok(true)
     }

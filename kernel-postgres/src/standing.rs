@@ -1,0 +1,62 @@
+//! Whether what let a transaction's caller in, a membership in a role or a key, still holds.
+
+use saas_kernel::StoreError;
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::store::{Reach, Standing};
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::error::PgResult;
+use crate::tx::PgTx;
+
+/// Adds the expression that tells. What it looks at stays as it is until the commit: an end either comes first, and is seen
+/// (`FOR SHARE` reads the newest version), or waits. The advisory lock is the queue in front: a row's share locks alone would
+/// let ever more sharers pass whoever waits to end it, a leaked key in heavy use among them.
+pub(crate) fn push(sql: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, standing: &Standing) {
+    sql.push("CASE WHEN pg_advisory_xact_lock_shared(").push_bind(queue(workspace, standing.uuid()));
+    sql.push(") IS NOT NULL THEN EXISTS (SELECT FROM ");
+    match standing {
+        Standing::Member(user, role) => {
+            sql.push("kernel.memberships WHERE status = 'active' AND role = ").push_bind(role.to_string());
+            sql.push(" AND user_id = ").push_bind(user.uuid());
+        }
+        Standing::Key(key) => {
+            sql.push("kernel.api_keys WHERE revoked_at IS NULL AND id = ").push_bind(key.uuid());
+        }
+    }
+    sql.push(" AND workspace_id = ").push_bind(workspace.uuid()).push(" FOR SHARE) END");
+}
+
+/// The number of the queue; of the workspace too, so that nobody's workspaces wait for each other.
+fn queue(workspace: WorkspaceId, of: Uuid) -> i64 {
+    let ((a, b), (c, d)) = (workspace.uuid().as_u64_pair(), of.as_u64_pair());
+    (a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48)).cast_signed()
+}
+
+impl PgTx {
+    /// What the commit looks at again.
+    pub(crate) fn standing(&self) -> Option<(WorkspaceId, &Standing)> {
+        match (self.scope_ref().standing(), self.scope_ref().reach()) {
+            (Some(standing), Reach::Tenant(workspace)) if !self.changed_own_standing => Some((workspace, standing)),
+            _ => None,
+        }
+    }
+
+    /// Before somebody's membership or key is changed: waits for their commits that have looked. Whoever changes their own
+    /// must still be what they were.
+    pub(crate) async fn will_change_standing(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
+        if let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) {
+            let mut sql = QueryBuilder::new("SELECT ");
+            push(&mut sql, own, standing);
+            let stands: bool = sql.build_query_scalar().fetch_one(self.conn()).await.store()?;
+            return if stands { Ok(()) } else { Err(StoreError::AccessChanged) };
+        }
+        let wait = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(queue(workspace, of));
+        wait.execute(self.conn()).await.store().map(drop)
+    }
+
+    /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.
+    pub(crate) fn has_changed_standing(&mut self, of: Uuid) {
+        self.changed_own_standing |= self.scope_ref().standing().is_some_and(|own| own.uuid() == of);
+    }
+}
