@@ -51,6 +51,9 @@ impl From<StoreError> for ApiError {
             StoreError::Serialization | StoreError::Locked => {
                 again(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
             }
+            StoreError::Crowded => {
+                again(&codes::BUSY, "too many calls of this workspace run at once; try again in a second")
+            }
             StoreError::Timeout => {
                 again(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")
             }

@@ -170,8 +170,9 @@ impl PgTx {
             let part = buffer.take_part();
             let usual = part.audit.len() + part.events.len() <= 8; // others are not worth a place among the prepared
             let mut statement = part.into_statement(&reserved, self.standing());
-            let flushed = statement.build_query_as().persistent(usual).fetch_one(self.conn()).await.store()?;
-            let (left, stands): (Vec<Option<i64>>, bool) = flushed;
+            let flushed = statement.build_query_as().persistent(usual).fetch_one(self.waits()).await;
+            self.waited();
+            let (left, stands): (Vec<Option<i64>>, bool) = flushed.store()?;
             if !stands {
                 return Err(StoreError::AccessChanged);
             }

@@ -31,16 +31,11 @@ impl Shares {
 
     /// A place in the workspace's share; first come, first served. Hold no connection meanwhile.
     pub(crate) async fn take(self: &Arc<Self>, workspace: WorkspaceId) -> Result<Share, StoreError> {
+        // Whoever gives up waiting, or is dropped, leaves nothing behind either.
+        let mut share = Share { permit: None, workspace, shares: self.clone() };
         let permit = tokio::time::timeout(self.patience, self.places(workspace).acquire_owned()).await;
-        match permit {
-            Ok(Ok(permit)) => Ok(Share { permit: Some(permit), workspace, shares: self.clone() }),
-            Ok(Err(_)) | Err(_) => {
-                self.forget(workspace);
-                let text =
-                    format!("all {} connections of {workspace}'s share of the pool are in use", self.connections);
-                Err(StoreError::Unavailable(text.into()))
-            }
-        }
+        share.permit = Some(permit.ok().and_then(Result::ok).ok_or(StoreError::Crowded)?);
+        Ok(share)
     }
 
     fn places(&self, workspace: WorkspaceId) -> Arc<Semaphore> {
@@ -82,6 +77,10 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    fn futures_poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> std::task::Poll<F::Output> {
+        future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    }
+
     #[tokio::test]
     async fn a_share_is_held_waited_for_and_forgotten() {
         let shares = Arc::new(Shares::new(2, Duration::from_millis(20)));
@@ -91,11 +90,17 @@ mod tests {
         let two = shares.take(busy).await.unwrap();
         assert!(shares.try_take(busy).is_none());
         assert!(shares.try_take(other).is_some(), "another workspace has a share of its own");
-        assert!(matches!(shares.take(busy).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(shares.take(busy).await, Err(StoreError::Crowded)));
         let (waits, shares_again) = (shares.clone(), shares.clone());
         let third = tokio::spawn(async move { waits.take(busy).await.is_ok() });
         drop(one);
         assert!(third.await.unwrap());
+        // A waiter who leaves at the moment of its turn.
+        let mut leaves = Box::pin(shares.take(busy));
+        let both = (shares.try_take(busy), shares.try_take(busy));
+        assert!(futures_poll(&mut leaves).is_pending());
+        drop(both);
+        drop(leaves);
         drop(two);
         assert!(shares_again.of.lock().unwrap().is_empty(), "nothing is kept of workspaces at rest");
     }

@@ -48,11 +48,14 @@ impl PgTx {
         if let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) {
             let mut sql = QueryBuilder::new("SELECT ");
             push(&mut sql, own, standing);
-            let stands: bool = sql.build_query_scalar().fetch_one(self.conn()).await.store()?;
-            return if stands { Ok(()) } else { Err(StoreError::AccessChanged) };
+            let stands = sql.build_query_scalar().fetch_one(self.waits()).await;
+            self.waited();
+            return if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) };
         }
         let wait = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(queue(workspace, of));
-        wait.execute(self.conn()).await.store().map(drop)
+        let waited = wait.execute(self.waits()).await;
+        self.waited();
+        waited.store().map(drop)
     }
 
     /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.

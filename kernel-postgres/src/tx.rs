@@ -26,24 +26,65 @@ use crate::share::Share;
 /// A Postgres transaction of one scope. Dropping it rolls back.
 #[derive(Debug)]
 pub struct PgTx {
-    tx: Transaction<'static, Postgres>,
+    open: Open,
     scope: Scope,
     pub(crate) buffer: Buffer,
     /// The transaction itself changed what let its caller in: they leave, say.
     pub(crate) changed_own_standing: bool,
-    /// Given back after the connection.
-    _share: Option<Share>,
+}
+
+/// The transaction and its place in the workspace's share. Dropping it rolls back. Dropped in the middle of a statement that
+/// waits for others, because its caller left, it keeps the place until the statement has ended: the connection is not free
+/// before.
+#[derive(Debug)]
+struct Open {
+    /// Taken by the commit and by dropping only, after which nobody has the value.
+    tx: Option<Transaction<'static, Postgres>>,
+    share: Option<Share>,
+    in_statement: bool,
+}
+
+impl Open {
+    fn conn(&mut self) -> &mut PgConnection {
+        match &mut self.tx {
+            Some(tx) => tx,
+            None => unreachable!("a transaction is used after its commit, which takes it"),
+        }
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        match self.tx.take() {
+            Some(tx) => tx.commit().await.store(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let (Some(tx), Some(share)) = (self.tx.take(), self.share.take()) else { return };
+        if self.in_statement
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                // Waits for the statement first. Should it fail, the connection is gone.
+                drop(tx.rollback().await);
+                drop(share);
+            });
+        }
+    }
 }
 
 impl PgTx {
     pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, share: Option<Share>) -> Self {
-        Self { tx, scope, buffer: Buffer::default(), changed_own_standing: false, _share: share }
+        let open = Open { tx: Some(tx), share, in_statement: false };
+        Self { open, scope, buffer: Buffer::default(), changed_own_standing: false }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or
     /// end transactions with SQL text; drop or [`PgTx::commit`] this one.
     pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.open.conn()
     }
 
     /// The Postgres transaction behind the port, for hooks.
@@ -60,7 +101,7 @@ impl PgTx {
     /// After an error it is unknown whether it committed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.flush().await?;
-        self.tx.commit().await.store()
+        self.open.commit().await
     }
 
     /// Commits and hands `answer` on. If the request had an idempotency key, the answer is kept by the same commit, for
@@ -74,6 +115,16 @@ impl PgTx {
         }
         self.commit().await?;
         Ok(answer)
+    }
+
+    /// For a statement that may wait for other transactions, until [`PgTx::waited`].
+    pub(crate) fn waits(&mut self) -> &mut PgConnection {
+        self.open.in_statement = true;
+        self.open.conn()
+    }
+
+    pub(crate) fn waited(&mut self) {
+        self.open.in_statement = false;
     }
 
     pub(crate) fn scope_ref(&self) -> &Scope {

@@ -271,6 +271,9 @@ pub enum StoreError {
     /// A statement took longer than its limit.
     #[error("the statement took too long")]
     Timeout,
+    /// The workspace's own calls use all of its share of the connections, and went on for too long.
+    #[error("too many calls of the workspace run at once")]
+    Crowded,
     /// No connection, or none free in time: nothing is known to be wrong with the request.
     #[error("the system of record is not available")]
     Unavailable(#[source] BoxError),

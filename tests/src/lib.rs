@@ -121,6 +121,18 @@ pub async fn test_db() -> Result<TestDb, BoxError> {
     Ok(TestDb::new(&Migrations::kernel().product(&reference::PRODUCT_MIGRATIONS)).await?)
 }
 
+/// The same, for tests that hold locks: nobody who waits for one gives up before the test does.
+pub async fn patient_db() -> Result<TestDb, BoxError> {
+    let db = test_db().await?;
+    let longer = "DO $$ DECLARE setting text; BEGIN
+        FOREACH setting IN ARRAY ARRAY['lock_timeout', 'statement_timeout'] LOOP
+            EXECUTE format('ALTER ROLE kernel_app IN DATABASE %I SET %I = %L', current_database(), setting, '60s');
+        END LOOP;
+    END $$";
+    sqlx::raw_sql(longer).execute(&mut db.admin().await?).await?;
+    Ok(db)
+}
+
 /// The app's settings on `db`.
 pub fn settings(db: &TestDb) -> Settings {
     Settings {

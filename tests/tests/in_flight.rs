@@ -11,7 +11,7 @@ use saas_kernel::secret::Token;
 use saas_kernel::{BoxError, Ctx, Error, Grant, StoreError};
 use saas_kernel_postgres::PgResult;
 use saas_kernel_tests::teammates::{join as join_workspace, user_id};
-use saas_kernel_tests::{Answer, Caller, TestApp, TestResult, eventually, subscription_event};
+use saas_kernel_tests::{Answer, Caller, TestApp, TestResult, eventually, patient_db, subscription_event};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -148,7 +148,7 @@ async fn nothing_appears_after_the_answer() -> TestResult {
 /// Commits that come later queue behind the end, so that ever more of them cannot keep it waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_waits_for_the_commits_that_have_come_through() -> TestResult {
-    let app = TestApp::start().await?;
+    let app = TestApp::start_on(patient_db().await?, |_| {}).await?;
     let ada = app.sign_up("Ada").await?;
     let grace = join_workspace(&app, &ada, "Grace", "admin").await?;
     let (key_at, key) = make_key(&ada).await?;

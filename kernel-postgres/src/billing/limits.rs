@@ -37,7 +37,9 @@ impl Limits for PgTx {
             return Err(StoreError::Scope);
         }
         let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
-        if reserve.execute(self.conn()).await.store()?.rows_affected() == 1 {
+        let reserved = reserve.execute(self.waits()).await;
+        self.waited();
+        if reserved.store()?.rows_affected() == 1 {
             self.buffer.reserved(workspace.uuid(), key);
             return Ok(Reserved::Yes);
         }

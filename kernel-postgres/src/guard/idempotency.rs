@@ -44,13 +44,13 @@ impl PgTx {
             .bind(key.key())
             .bind(key.fingerprint().as_slice())
             .bind(KEEP)
-            .execute(self.conn())
-            .await
-            .store()
-            .map_err(|error| match error {
-                StoreError::Locked => StoreError::Replay(Replay::InFlight),
-                other => other,
-            })?;
+            .execute(self.waits())
+            .await;
+        self.waited();
+        let claimed = claimed.store().map_err(|error| match error {
+            StoreError::Locked => StoreError::Replay(Replay::InFlight),
+            other => other,
+        })?;
         if claimed.rows_affected() == 1 {
             return Ok(());
         }

@@ -119,25 +119,23 @@ impl Workspaces for PgTx {
         rename: &Rename,
         at: DateTime<Utc>,
     ) -> Result<Option<Workspace>, StoreError> {
-        let row: Option<WorkspaceRow> = sqlx::query_as(RENAME)
+        let row: Result<Option<WorkspaceRow>, _> = sqlx::query_as(RENAME)
             .bind(id.uuid())
             .bind(rename.name.as_ref().map(WorkspaceName::as_str))
             .bind(rename.slug.as_ref().map(Slug::as_str))
             .bind(at)
-            .fetch_optional(self.conn())
-            .await
-            .store()?;
-        row.map(Workspace::try_from).transpose()
+            .fetch_optional(self.waits())
+            .await;
+        self.waited();
+        row.store()?.map(Workspace::try_from).transpose()
     }
 
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError> {
         // NO KEY: rows that refer to the workspace can still be inserted meanwhile.
-        let row: Option<Uuid> = sqlx::query_scalar("SELECT id FROM kernel.workspaces WHERE id = $1 FOR NO KEY UPDATE")
-            .bind(id.uuid())
-            .fetch_optional(self.conn())
-            .await
-            .store()?;
-        Ok(row.is_some())
+        let lock = "SELECT id FROM kernel.workspaces WHERE id = $1 FOR NO KEY UPDATE";
+        let row = sqlx::query_scalar::<_, Uuid>(lock).bind(id.uuid()).fetch_optional(self.waits()).await;
+        self.waited();
+        Ok(row.store()?.is_some())
     }
 
     async fn set_plan(
