@@ -3,7 +3,7 @@
 use saas_kernel::StoreError;
 use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
-use saas_kernel::guard::idempotency::StoredAnswer;
+use saas_kernel::guard::idempotency::{IdempotencyKey, StoredAnswer};
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::records::Records;
 use saas_kernel::store::Standing;
@@ -20,6 +20,7 @@ pub(crate) struct Buffer {
     audit: Vec<AuditRow>,
     events: Vec<EventRow>,
     answer: Option<StoredAnswer>,
+    freed: Option<IdempotencyKey>,
     reserved: Vec<(Uuid, String)>,
 }
 
@@ -90,6 +91,10 @@ impl Records for Buffer {
 
     fn answer(&mut self, answer: StoredAnswer) {
         self.answer = Some(answer);
+    }
+
+    fn free(&mut self, key: IdempotencyKey) {
+        self.freed = Some(key);
     }
 }
 
@@ -163,7 +168,8 @@ impl Buffer {
 impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (answer, reserved) = (buffer.answer.take(), std::mem::take(&mut buffer.reserved));
+        let (answer, freed) = (buffer.answer.take(), buffer.freed.take());
+        let reserved = std::mem::take(&mut buffer.reserved);
         // One statement even when there is nothing to write: after a failed one Postgres answers COMMIT with a rollback, and
         // sqlx takes that for a success.
         let left = loop {
@@ -185,9 +191,12 @@ impl PgTx {
                 sqlx::query(GIVE_BACK).bind(workspace).bind(key).bind(left).execute(self.conn()).await.store()?;
             }
         }
-        match &answer {
-            Some(answer) => self.keep_answer(answer).await,
-            None => Ok(()),
+        if let Some(answer) = &answer {
+            self.keep_answer(answer).await?;
         }
+        if let Some(key) = &freed {
+            self.free_key(key).await?;
+        }
+        Ok(())
     }
 }

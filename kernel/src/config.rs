@@ -15,7 +15,9 @@ use serde_saphyr::Spanned;
 use crate::access::{Pattern, RoleRules, Roles};
 use crate::billing::catalog::{Cap, Catalog, Interval, Plan, Price};
 use crate::guard::rate_limit::{Quota, RateLimits};
+use crate::identity::api_keys::MOST_KEYS;
 use crate::identity::sessions::SessionLife;
+use crate::tenancy::invites::InviteRules;
 
 /// What a product is, apart from its code.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +34,10 @@ pub struct ProductConfig {
     pub rate_limits: RateLimits,
     /// How long sessions last.
     pub session_life: SessionLife,
+    /// What holds for invites.
+    pub invites: InviteRules,
+    /// How many API keys of one workspace can be in force.
+    pub most_api_keys: u64,
 }
 
 /// Name and colours.
@@ -107,6 +113,8 @@ impl ProductConfig {
             roles: file.roles.map_or_else(Roles::defaults, |roles| roles.into_iter().map(FileRole::rules).collect()),
             rate_limits: file.rate_limits.limits(),
             session_life: file.sessions.life(),
+            invites: file.invites.rules(),
+            most_api_keys: file.api_keys.most.map_or(MOST_KEYS, |most| most.get().into()),
         })
     }
 }
@@ -124,6 +132,10 @@ struct File {
     rate_limits: FileRateLimits,
     #[serde(default)]
     sessions: FileSessions,
+    #[serde(default)]
+    invites: FileInvites,
+    #[serde(default)]
+    api_keys: FileApiKeys,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +238,32 @@ impl FileSessions {
         let days = |set: Option<NonZeroU16>, default| set.map_or(default, |days| TimeDelta::days(days.get().into()));
         SessionLife { idle: days(self.idle_days, default.idle), absolute: days(self.absolute_days, default.absolute) }
     }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileInvites {
+    #[serde(default)]
+    days: Option<NonZeroU16>,
+    #[serde(default)]
+    most_open: Option<NonZeroU16>,
+}
+
+impl FileInvites {
+    fn rules(self) -> InviteRules {
+        let default = InviteRules::default();
+        InviteRules {
+            life: self.days.map_or(default.life, |days| TimeDelta::days(days.get().into())),
+            most_open: self.most_open.map_or(default.most_open, |most| most.get().into()),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileApiKeys {
+    #[serde(default)]
+    most: Option<NonZeroU16>,
 }
 
 /// The value if it passes, or an error that says what would.
@@ -343,6 +381,8 @@ plans:
     limits: { projects: unlimited }
 rate_limits: { login_per_ip: 60/minute, api_per_ip: off }
 sessions: { idle_days: 7 }
+invites: { days: 3 }
+api_keys: { most: 20 }
 ";
 
     #[test]
@@ -353,7 +393,8 @@ sessions: { idle_days: 7 }
         assert_eq!(config.rate_limits.login_ip, Some(Quota::per_minute(60)));
         assert_eq!((config.rate_limits.api_ip, config.rate_limits.sign_up_ip), (None, Some(Quota::per_hour(5))));
         assert_eq!((config.session_life.idle, config.session_life.absolute), (TimeDelta::days(7), TimeDelta::days(90)));
-        assert_eq!(config.roles, Roles::defaults());
+        assert_eq!(config.invites, InviteRules { life: TimeDelta::days(3), most_open: 100 });
+        assert_eq!((config.most_api_keys, config.roles), (20, Roles::defaults()));
     }
 
     #[test]
@@ -374,6 +415,8 @@ sessions: { idle_days: 7 }
             ("60/minute", "60/fortnight", 12, "60/fortnight"),
             ("60/minute", "0/minute", 12, "0/minute"),
             ("idle_days", "idle_weeks", 13, "idle_weeks"),
+            ("days: 3", "days: 0", 14, "zero"),
+            ("most: 20", "most: many", 15, "many"),
             ("plans:", "plans: [", 4, ""),
         ] {
             let text = GOOD.replacen(from, to, 1);

@@ -279,7 +279,14 @@ pub enum Error {
     Broken(#[source] BoxError),
 }
 
-crate::debug_explains!(Error);
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused(refusal) => write!(f, "{}: {refusal}", refusal.code()),
+            Error::Store(_) | Error::Broken(_) => fmt::Display::fmt(&Explained(self), f),
+        }
+    }
+}
 
 impl Error {
     /// Something broke for `source`.

@@ -20,6 +20,7 @@ use crate::memory::guard::rate_limit::MemoryRateLimiter;
 use crate::notify::mailer::{Mailer, NoMailer};
 use crate::secret::SigningKey;
 use crate::store::{Store, SystemStore};
+use crate::tenancy::invites::InviteRules;
 
 /// Everything a request needs that is not the request. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +50,10 @@ pub struct Settings {
     pub session_life: SessionLife,
     /// The rate limits.
     pub rate_limits: RateLimits,
+    /// What holds for invites.
+    pub invites: InviteRules,
+    /// How many API keys of one workspace can be in force.
+    pub most_api_keys: u64,
 }
 
 impl Kernel {
@@ -233,6 +238,8 @@ impl KernelBuilder {
                 brand: config.brand,
                 session_life: config.session_life,
                 rate_limits: config.rate_limits,
+                invites: config.invites,
+                most_api_keys: config.most_api_keys,
             },
             catalog: Arc::new(config.catalog),
             roles,

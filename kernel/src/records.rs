@@ -3,7 +3,7 @@
 
 use crate::audit::AuditEntry;
 use crate::events::OutboxEvent;
-use crate::guard::idempotency::StoredAnswer;
+use crate::guard::idempotency::{IdempotencyKey, StoredAnswer};
 
 /// Repository: the buffer. Nothing is sent before the commit.
 pub trait Records: Send {
@@ -13,4 +13,6 @@ pub trait Records: Send {
     fn event(&mut self, event: OutboxEvent);
     /// Keeps the answer under the request's idempotency key.
     fn answer(&mut self, answer: StoredAnswer);
+    /// Frees a key of the caller's: the next call with it runs. For a call of which something failed after its commit.
+    fn free(&mut self, key: IdempotencyKey);
 }

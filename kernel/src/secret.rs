@@ -21,6 +21,14 @@ impl Token {
         Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)).into())
     }
 
+    /// A new token of hexadecimal digits, for what people copy and search for, such as API keys.
+    #[expect(clippy::disallowed_methods, reason = "the other place where randomness enters")]
+    pub fn generate_hex(prefix: &str) -> Self {
+        let bytes: [u8; 32] = rand::rng().random();
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("{prefix}{digits}").into())
+    }
+
     /// A token that a caller presented. Any text: an unknown one hashes to nothing that is stored.
     pub fn presented(text: &str) -> Self {
         Self(text.into())
@@ -107,6 +115,8 @@ mod tests {
     fn a_token_never_prints_itself() {
         let token = Token::generate("sk_");
         assert!(token.expose().starts_with("sk_") && token.expose().len() == 3 + 43);
+        let hex = Token::generate_hex("sk_");
+        assert!(hex.expose()[3..].bytes().all(|b| b.is_ascii_hexdigit()) && hex.expose().len() == 3 + 64);
         assert_eq!(
             format!("{token:?} {:?} {:?}", token.hash(), SigningKey::ephemeral()),
             "Token(redacted) TokenHash(redacted) SigningKey(redacted)"

@@ -40,8 +40,14 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     let system = app.system.begin_system("test").await?;
     assert!(matches!(store.begin(system.scope().clone()).await, Err(StoreError::Scope)));
     assert!(PgTx::of(&mut *store.begin(Scope::of(&grant)).await?).is_ok());
-    let held = Explanation { permission: UpdateWorkspace::NAME, role: "owner".to_owned(), held: true };
-    assert_eq!(grant.explain(UpdateWorkspace::NAME), held);
+    let explained = grant.explain(UpdateWorkspace::NAME);
+    let (role, holders) = ("owner".to_owned(), vec!["owner".to_owned(), "admin".to_owned()]);
+    let expected =
+        Explanation { permission: UpdateWorkspace::NAME, role, held: true, by: Some("*".to_owned()), holders };
+    assert_eq!(explained, expected);
+    assert_eq!(explained.to_string(), "`workspace.update` is held by `owner` through `*`");
+    let missing = Explanation { role: "viewer".to_owned(), held: false, by: None, ..expected };
+    assert_eq!(missing.to_string(), "`workspace.update` is not held by `viewer`; it is by owner, admin");
     Ok(())
 }
 

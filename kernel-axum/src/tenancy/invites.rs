@@ -3,7 +3,8 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::access::{EvenReadOnly, InviteMember};
-use saas_kernel::error::codes;
+use saas_kernel::error::{Explained, codes};
+use saas_kernel::guard::idempotency;
 use saas_kernel::id::InviteId;
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::PageQuery;
@@ -93,8 +94,12 @@ async fn create(
     let answer = commit_with(tx, Created(InviteView::from(invite))).await?;
     // After the commit: a network call inside a transaction would hold its locks.
     if let Err(error) = kernel.mailer().send(mail).await {
-        tracing::error!(%error, "an invite was not mailed");
-        let text = "the invite is made, but its mail could not be sent; invite the same address again";
+        tracing::error!(error = %Explained(&error), "an invite was not mailed");
+        if let Err(error) = idempotency::free(&can).await {
+            tracing::error!(error = %Explained(&error), "a retry of the invite will be answered as if it had been mailed");
+        }
+        let text =
+            "the invite is made, but its mail could not be sent; repeat the request: it makes and sends a new link";
         return Err(Refusal::new(&codes::MAIL_UNAVAILABLE, text).into());
     }
     Ok(answer)

@@ -1,7 +1,7 @@
 //! Idempotency keys, claimed in the mutation's own transaction.
 
 use saas_kernel::StoreError;
-use saas_kernel::guard::idempotency::{KEEP, StoredAnswer};
+use saas_kernel::guard::idempotency::{IdempotencyKey, KEEP, StoredAnswer};
 use saas_kernel::store::{Reach, Replay};
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 const ANSWER: &str = "
 UPDATE kernel.idempotency_keys SET status = $5, body = $6
+WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
+
+const FREE: &str = "
+UPDATE kernel.idempotency_keys SET expires_at = now()
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 impl PgTx {
@@ -84,5 +88,11 @@ impl PgTx {
             .await
             .store()?;
         Ok(())
+    }
+
+    pub(crate) async fn free_key(&mut self, key: &IdempotencyKey) -> Result<(), StoreError> {
+        let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
+        let free = sqlx::query(FREE).bind(scope).bind(actor.kind()).bind(actor.uuid()).bind(key.key());
+        free.execute(self.conn()).await.store().map(drop)
     }
 }

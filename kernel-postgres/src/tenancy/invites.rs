@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
 use saas_kernel::actor::ActorRef;
 use saas_kernel::id::{InviteId, UserId, WorkspaceId};
+use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::tenancy::invites::{Invite, Invites, NewInvite};
 use uuid::Uuid;
@@ -51,7 +52,7 @@ ORDER BY created_at DESC, id DESC LIMIT $4";
 
 const OPEN: &str = "
 SELECT count(*) FROM kernel.invites
-WHERE workspace_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $2";
+WHERE workspace_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $2 AND email_lower <> $3";
 
 const REVOKE: &str = "
 UPDATE kernel.invites SET revoked_at = $3 WHERE workspace_id = $1 AND id = $2 AND accepted_at IS NULL AND revoked_at IS NULL
@@ -92,9 +93,9 @@ impl Invites for PgTx {
         Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
     }
 
-    async fn open(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let open: i64 =
-            sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).fetch_one(self.conn()).await.store()?;
+    async fn open(&mut self, workspace: WorkspaceId, besides: &Email, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let open = sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).bind(besides.lower());
+        let open: i64 = open.fetch_one(self.conn()).await.store()?;
         Ok(u64::try_from(open).unwrap_or_default())
     }
 

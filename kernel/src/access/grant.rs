@@ -1,5 +1,6 @@
 //! What authentication and tenant resolution learned, and the proofs made from it.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -58,7 +59,14 @@ impl Grant {
 
     /// Why `permission` is held or not.
     pub fn explain(&self, permission: &'static str) -> Explanation {
-        Explanation { permission, role: self.role.name.clone(), held: self.role.bits.has(intern(permission)) }
+        let holders = self.roles().ranked().into_iter().filter(|role| role.bits.has(intern(permission)));
+        Explanation {
+            permission,
+            role: self.role.name.clone(),
+            held: self.role.bits.has(intern(permission)),
+            by: self.role.gives(permission).map(str::to_owned),
+            holders: holders.map(|role| role.name.clone()).collect(),
+        }
     }
 
     /// Lets `tx` through if it is a transaction of this grant's workspace. Row-level security alone would not notice a
@@ -172,4 +180,18 @@ pub struct Explanation {
     pub role: String,
     /// Whether the role holds it.
     pub held: bool,
+    /// What gives it: a pattern of the role, or a scope of the key.
+    pub by: Option<String>,
+    /// The roles that hold it, highest first.
+    pub holders: Vec<String>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { permission, role, by, holders, .. } = self;
+        match by {
+            Some(by) => write!(f, "`{permission}` is held by `{role}` through `{by}`"),
+            None => write!(f, "`{permission}` is not held by `{role}`; it is by {}", holders.join(", ")),
+        }
+    }
 }

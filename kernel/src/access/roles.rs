@@ -31,8 +31,18 @@ pub struct Role {
     pub name: String,
     /// 0 is the highest. Nobody gives or takes a role above their own.
     pub rank: usize,
+    /// The patterns it was given.
+    pub patterns: Vec<String>,
     /// What it may do.
     pub bits: Bits,
+}
+
+impl Role {
+    /// The pattern that gives it `permission`, if one does.
+    pub fn gives(&self, permission: &'static str) -> Option<&str> {
+        let held = self.bits.has(intern(permission));
+        self.patterns.iter().map(String::as_str).find(|pattern| held && matches(pattern, permission))
+    }
 }
 
 /// Every role of a kernel.
@@ -88,7 +98,8 @@ impl Roles {
                 }
                 bits = matched.fold(bits, |bits, permission| bits.with(intern(permission.name)));
             }
-            let role = Role { name: rule.name.clone(), rank, bits };
+            let patterns = rule.patterns.iter().map(|pattern| pattern.text.clone()).collect();
+            let role = Role { name: rule.name.clone(), rank, patterns, bits };
             if by_name.insert(rule.name.clone(), Arc::new(role)).is_some() {
                 problems.push(format!("role `{}` is defined twice; merge them", rule.name));
             }
@@ -96,7 +107,8 @@ impl Roles {
         if !by_name.contains_key(OWNER) {
             problems.push("there is no role `owner`; every workspace needs one".to_owned());
         }
-        let stranger = Arc::new(Role { name: "none".to_owned(), rank: usize::MAX, bits: Bits::default() });
+        let stranger =
+            Arc::new(Role { name: "none".to_owned(), rank: usize::MAX, patterns: Vec::new(), bits: Bits::default() });
         if problems.is_empty() { Ok(Self { by_name, registry, stranger }) } else { Err(problems) }
     }
 

@@ -13,7 +13,7 @@ use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
 use crate::billing::provider::{BillingFact, BillingProvider, ProviderEvent};
 use crate::billing::subscription::{Change, Reduced, SubscriptionFact, effective, reduce};
 use crate::ctx::Ctx;
-use crate::error::{Error, Refusal, codes};
+use crate::error::{Error, Explained, Refusal, codes};
 use crate::events::{OutboxEvent, subject};
 use crate::id::WorkspaceId;
 use crate::kernel::Kernel;
@@ -78,7 +78,9 @@ impl Processor {
                     Err(_elapsed) => tracing::error!("billing events take too long; trying again"),
                     Ok(Ok(0)) => {}
                     Ok(Ok(count)) => tracing::debug!(count, "billing events processed"),
-                    Ok(Err(error)) => tracing::warn!(%error, "billing events could not be processed; trying again"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(error = %Explained(&error), "billing events could not be processed; trying again")
+                    }
                 }
             };
             // A round is not interrupted: what it claimed, it finishes.
@@ -114,12 +116,7 @@ impl Processor {
         let (this, own) = (self.clone(), event.clone());
         let applied = tokio::spawn(async move { this.apply(&own).await }).await;
         let Err(error) = applied.unwrap_or_else(|panic| Err(Error::broken(panic))) else { return Ok(()) };
-        let text = match &error {
-            Error::Store(source) => {
-                format!("{source}: {}", std::error::Error::source(source).map_or_else(String::new, ToString::to_string))
-            }
-            Error::Refused(_) | Error::Broken(_) => error.to_string(),
-        };
+        let text = Explained(&error).to_string();
         tracing::warn!(event = %event.event_id, kind = %event.kind, attempt = event.attempt, error = %text, "billing event failed");
         let now = self.kernel.now();
         let outcome = Outcome::Failed { error: text, retry_at: backoff(event.attempt).map(|wait| now + wait) };

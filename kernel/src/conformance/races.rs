@@ -9,7 +9,10 @@ use crate::conformance::world::{World, join_all};
 use crate::conformance::{Backend, LIMIT, Outcome};
 use crate::error::{BoxError, Error};
 use crate::guard::idempotency::StoredAnswer;
+use crate::id::InviteId;
+use crate::secret::Token;
 use crate::store::{Replay, Scope, Store, StoreError};
+use crate::tenancy::invites::NewInvite;
 
 /// So many callers.
 const N: usize = 8;
@@ -23,6 +26,7 @@ fn winners(won: Vec<Result<bool, BoxError>>) -> Result<usize, BoxError> {
 pub(super) async fn suite<B: Backend>(backend: &B) -> Outcome {
     names(backend).await?;
     keys(backend).await?;
+    invites(backend).await?;
     events(backend).await
 }
 
@@ -93,6 +97,27 @@ async fn keys<B: Backend>(backend: &B) -> Outcome {
         let usage = world.tenant(&eve).await?.limits().usage(eve.workspace(), LIMIT.0).await?.ok_or("a counter")?;
         assert_eq!(usage.used, 3);
     }
+    Ok(())
+}
+
+/// Without the lock that accepting takes: one statement uses an invite up.
+async fn invites<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, at) = (world.person("Ada").await?, world.now());
+    let (workspace, email, token) = (ada.workspace(), "eve@example.com".parse()?, Token::generate("").hash());
+    let (id, expires_at) = (InviteId::generate(at), at + TimeDelta::days(7));
+    let new = NewInvite { id, workspace, email: &email, role: "member", token, by: ada.user(), at, expires_at };
+    let mut tx = world.tenant(&ada).await?;
+    tx.invites().put(&new).await?;
+    tx.commit().await?;
+    let won = join_all((0..N).map(|_| async {
+        let mut tx = world.tenant(&ada).await?;
+        let won = tx.invites().consume(workspace, id, ada.user(), at).await?;
+        tx.commit().await?;
+        Ok(won)
+    }))
+    .await;
+    assert_eq!(winners(won)?, 1, "one invite, used once");
     Ok(())
 }
 

@@ -4,12 +4,16 @@ use crate::access::{ReadAudit, ReadWorkspace, UpdateWorkspace};
 use crate::actor::Actor;
 use crate::audit::{self, AuditFilter};
 use crate::billing::{entitlements, limits};
-use crate::conformance::world::{World, over, refused};
+use crate::conformance::world::{self, Person, World, over};
 use crate::conformance::{Backend, LIMIT, Outcome};
 use crate::error::Error;
+use crate::id::{ApiKeyId, InviteId};
+use crate::identity::api_keys::{self, NewApiKey};
 use crate::identity::users;
 use crate::page::PageRequest;
-use crate::store::{Reach, Store, StoreError};
+use crate::store::{Reach, Scope, Store, StoreError, Tx};
+use crate::tenancy::invites::{self, Invited};
+use crate::tenancy::members;
 use crate::tenancy::workspaces::{self, Rename};
 
 pub(super) async fn transactions<B: Backend>(backend: &B) -> Outcome {
@@ -58,7 +62,7 @@ pub(super) async fn transactions<B: Backend>(backend: &B) -> Outcome {
     assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Number 18");
     let write =
         tx.workspaces().set_plan(ada.workspace(), None, crate::billing::subscription::Access::Full, world.now()).await;
-    refused(tx, write).await;
+    world::refused(tx, write).await;
     Ok(())
 }
 
@@ -67,9 +71,6 @@ pub(super) async fn proofs<B: Backend>(backend: &B) -> Outcome {
     let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
     let (read, update) = (ada.grant.allow::<ReadWorkspace>()?, ada.grant.allow::<UpdateWorkspace>()?);
     let log = ada.grant.allow::<ReadAudit>()?;
-    let refused = |result: Result<(), Error>, whose: &str| {
-        assert!(matches!(result, Err(Error::Store(StoreError::Scope))), "in a transaction of {whose}: {result:?}");
-    };
     for whose in ["another workspace", "a person", "the system"] {
         let mut tx = match whose {
             "another workspace" => world.tenant(&eve).await?,
@@ -85,9 +86,25 @@ pub(super) async fn proofs<B: Backend>(backend: &B) -> Outcome {
         refused(entitlements::list(&read, &mut *tx).await.map(drop), whose);
         refused(audit::list(&log, &mut *tx, &AuditFilter::default(), &page).await.map(drop), whose);
         refused(audit::record(&update, &mut *tx, "test.noted", "x", "y"), whose);
+        people(&ada, &mut *tx, whose).await?;
         // Nothing was done: the transaction goes on, and its commit keeps nothing of it.
         tx.commit().await?;
     }
+    // An invite counts in the scope that is made of it only.
+    let mut tx = world.tenant(&ada).await?;
+    let (_, token) = invites::create(&ada.grant.allow()?, &mut *tx, eve.email.clone(), "member").await?;
+    tx.commit().await?;
+    let invited = Invited::with(&world.kernel, &eve.session, &token).await?;
+    for mut tx in [world.tenant(&ada).await?, world.tenant(&eve).await?, world.own(&eve).await?, world.system().await?]
+    {
+        refused(invites::accept(&world.kernel, &invited, &mut *tx).await.map(drop), "not the invite's");
+        tx.commit().await?;
+    }
+    let mut tx = world.store.begin(Scope::invited(&invited)).await?;
+    assert_eq!(tx.scope().reach(), Reach::Joining(eve.user(), ada.workspace()));
+    assert_eq!(invites::accept(&world.kernel, &invited, &mut *tx).await?.role, "member");
+    tx.commit().await?;
+
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(workspaces::get(&read, &mut *tx).await?.name, "Ada's workspace");
     limits::reserve(&update, &mut *tx, LIMIT, 1).await?;
@@ -96,4 +113,25 @@ pub(super) async fn proofs<B: Backend>(backend: &B) -> Outcome {
     assert!(matches!(users::me(&ada.session, &mut *tx).await, Err(Error::Broken(_))), "another person's scope");
     assert_eq!(workspaces::of_user(&ada.session, &mut *tx, &PageRequest::first(9)).await?.items, []);
     Ok(())
+}
+
+/// What Ada may do about people and keys, she may do in her own workspace's transactions only.
+async fn people(ada: &Person, tx: &mut dyn Tx, whose: &str) -> Outcome {
+    let (at, page, user) = (ada.grant.now(), PageRequest::first(1), ada.user());
+    refused(members::list(&ada.grant.allow()?, tx, &page).await.map(drop), whose);
+    refused(members::change_role(&ada.grant.allow()?, tx, user, "viewer").await.map(drop), whose);
+    refused(members::remove(&ada.grant.allow()?, tx, user).await, whose);
+    refused(members::leave(&ada.grant, tx).await, whose);
+    refused(invites::create(&ada.grant.allow()?, tx, ada.email.clone(), "viewer").await.map(drop), whose);
+    refused(invites::list(&ada.grant.allow()?, tx, &page).await.map(drop), whose);
+    refused(invites::revoke(&ada.grant.allow()?, tx, InviteId::generate(at)).await, whose);
+    let new = NewApiKey { name: "key".to_owned(), scopes: vec!["workspace.read".to_owned()], expires_at: None };
+    refused(api_keys::create(&ada.grant.allow()?, tx, new).await.map(drop), whose);
+    refused(api_keys::list(&ada.grant.allow()?, tx, &page).await.map(drop), whose);
+    refused(api_keys::revoke(&ada.grant.allow()?, tx, ApiKeyId::generate(at)).await, whose);
+    Ok(())
+}
+
+fn refused(result: Result<(), Error>, whose: &str) {
+    assert!(matches!(result, Err(Error::Store(StoreError::Scope))), "in a transaction of {whose}: {result:?}");
 }

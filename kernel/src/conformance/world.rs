@@ -176,7 +176,7 @@ pub(super) async fn over(tx: &mut dyn Tx) {
         ("sessions", tx.sessions().delete_by_token(&Token::generate("").hash()).await.is_ok()),
         ("workspaces", tx.workspaces().find(id).await.is_ok()),
         ("api_keys", tx.api_keys().count(id, at).await.is_ok()),
-        ("invites", tx.invites().open(id, at).await.is_ok()),
+        ("invites", tx.invites().list(id, &PageRequest::first(1)).await.is_ok()),
         ("members", tx.members().insert(&NewMembership { workspace: id, user, role, at }).await.is_ok()),
         ("limits", tx.limits().usage(id, LIMIT.0).await.is_ok()),
         ("subscriptions", tx.subscriptions().of_workspace(id).await.is_ok()),

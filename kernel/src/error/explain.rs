@@ -16,34 +16,33 @@ pub struct Explained<'a>(pub &'a (dyn Error + 'static));
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.0.to_string();
-        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            // Many errors repeat their cause in their own text.
-            if !said.contains(&text) {
-                write!(f, ": {text}")?;
-                said = text;
+            // Many errors end with their cause in their own text.
+            if !said.ends_with(&text) {
+                said.push_str(": ");
+                said.push_str(&text);
             }
             source = cause.source();
         }
-        Ok(())
+        f.write_str(&said)
     }
 }
 
 /// Gives errors that end a program a `Debug` that explains them: `fn main() -> Result<(), BoxError>` prints it.
 ///
-/// Each line expands to `impl Debug for TheError`, which writes [`Explained`](crate::error::Explained).
+/// It expands to `impl Debug for TheError`, which writes [`Explained`](crate::error::Explained).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_explains {
-    ($($error:ty),*) => {$(
+    ($error:ty) => {
         impl ::std::fmt::Debug for $error {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 ::std::fmt::Display::fmt(&$crate::error::Explained(self), f)
             }
         }
-    )*};
+    };
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
+use crate::access::Grant;
 use crate::error::{BoxError, Refusal};
+use crate::store::{Scope, StoreError};
 
 /// How long an answer is kept.
 pub const KEEP: TimeDelta = TimeDelta::hours(24);
@@ -51,6 +53,18 @@ pub struct StoredAnswer {
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// Frees the key of the grant's call, for a call of which something failed after its commit, such as handing a mail over: a
+/// retry then runs, and is not answered as if all was well.
+///
+/// # Errors
+/// Those of a transaction.
+pub async fn free(grant: &Grant) -> Result<(), StoreError> {
+    let Some(key) = grant.ctx().idempotency.as_deref().cloned() else { return Ok(()) };
+    let mut tx = grant.kernel.store().begin(Scope::of(grant).apart()).await?;
+    tx.records().free(key);
+    tx.commit().await
 }
 
 /// Something a handler answers that can be kept.

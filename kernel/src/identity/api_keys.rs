@@ -1,5 +1,5 @@
 //! API keys: a program's way in, for one workspace, with the permissions it was made for and no more. `sk_` and 256 random
-//! bits, shown once, stored as their hash.
+//! bits in hexadecimal digits, shown once, stored as their hash.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::access::{Bits, Can, CreateApiKey, DeleteApiKey, EvenReadOnly, Grant, 
 use crate::actor::Actor;
 use crate::audit::{self, action};
 use crate::ctx::Ctx;
-use crate::error::{Error, FieldError, Refusal, codes};
+use crate::error::{Error, Explained, FieldError, Refusal, codes};
 use crate::guard::idempotency::IdempotencyKey;
 use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::identity::authenticate::Keep;
@@ -25,7 +25,7 @@ use crate::text;
 
 /// What every key begins with: secret scanners know it by that.
 pub const PREFIX: &str = "sk_";
-/// How many keys of one workspace can be in force.
+/// How many keys of one workspace can be in force by default; `api_keys` in `product.config.yaml`.
 pub const MOST_KEYS: u64 = 100;
 /// Use is noted at most this often: not a write per request.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(5);
@@ -37,7 +37,7 @@ pub struct ApiKey {
     pub id: ApiKeyId,
     /// What it is for.
     pub name: String,
-    /// How its secret begins, to tell keys apart.
+    /// How its secret begins, to tell keys apart: `sk_` and eight digits.
     pub prefix: String,
     /// The permissions it holds.
     pub scopes: Vec<String>,
@@ -97,12 +97,13 @@ pub async fn create(can: &Can<CreateApiKey>, tx: &mut dyn Tx, new: NewApiKey) ->
     let mine = members::standing(can, tx).await?;
     let scopes = scopes(can, &mine, new.scopes)?;
     let (workspace, at) = (can.workspace(), can.now());
-    if tx.api_keys().count(workspace, at).await? >= MOST_KEYS {
-        let text = format!("{MOST_KEYS} keys are in force; revoke some that nobody uses");
+    let most = can.kernel.settings().most_api_keys;
+    if tx.api_keys().count(workspace, at).await? >= most {
+        let text = format!("{most} keys are in force; revoke some that nobody uses");
         return Err(Refusal::new(&codes::TOO_MANY_KEYS, text).into());
     }
     let Actor::User(created_by) = can.actor() else { return Err(Error::broken("only people make keys")) };
-    let token = Token::generate(PREFIX);
+    let token = Token::generate_hex(PREFIX);
     let prefix = token.expose().get(..PREFIX.len() + 8).unwrap_or(PREFIX).to_owned();
     let id = ApiKeyId::generate(at);
     let key =
@@ -153,7 +154,11 @@ pub async fn list(
 /// `not_found`.
 pub async fn revoke(can: &Can<EvenReadOnly<DeleteApiKey>>, tx: &mut dyn Tx, id: ApiKeyId) -> Result<(), Error> {
     if !can.enter(tx)?.api_keys().revoke(can.workspace(), id, can.now()).await? {
-        return Err(Refusal::new(&codes::NOT_FOUND, "there is no such API key in this workspace").into());
+        return Err(Refusal::new(
+            &codes::NOT_FOUND,
+            "there is no such API key in this workspace; GET …/api-keys lists them",
+        )
+        .into());
     }
     audit::record(can, tx, action::API_KEY_REVOKE, "api_key", id)
 }
@@ -194,7 +199,8 @@ impl Kernel {
         };
         let stale = found.last_used_at.is_none_or(|at| ctx.now - at >= TOUCH_EVERY);
         // Below every rank: a key manages no people.
-        let role = Role { name: "api_key".to_owned(), rank: usize::MAX, bits: self.bits(&found.scopes) };
+        let (name, bits) = ("api_key".to_owned(), self.bits(&found.scopes));
+        let role = Role { name, rank: usize::MAX, patterns: found.scopes, bits };
         let grant = found.workspace.map(|workspace| Grant {
             ctx,
             actor: Actor::ApiKey(found.id),
@@ -230,7 +236,9 @@ impl Kernel {
             };
             match touched.await {
                 Ok(()) | Err(StoreError::AccessChanged) => {}
-                Err(error) => tracing::warn!(%error, key = %id, "an API key could not be noted as used"),
+                Err(error) => {
+                    tracing::warn!(error = %Explained(&error), key = %id, "an API key could not be noted as used")
+                }
             }
         });
     }

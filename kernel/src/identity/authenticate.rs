@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::access::Grant;
 use crate::actor::Actor;
 use crate::ctx::Ctx;
-use crate::error::Error;
+use crate::error::{Error, Explained};
 use crate::guard::idempotency::IdempotencyKey;
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::sessions::Session;
@@ -95,7 +95,7 @@ impl Kernel {
                 tx.commit().await
             };
             if let Err(error) = touched.await {
-                tracing::warn!(%error, session = %id, "a session could not be noted as used");
+                tracing::warn!(error = %Explained(&error), session = %id, "a session could not be noted as used");
             }
         });
     }

@@ -6,7 +6,7 @@ use super::audit::AuditRow;
 use super::tx::MemoryTx;
 use crate::audit::AuditEntry;
 use crate::events::OutboxEvent;
-use crate::guard::idempotency::StoredAnswer;
+use crate::guard::idempotency::{IdempotencyKey, StoredAnswer};
 use crate::records::Records;
 use crate::store::StoreError;
 
@@ -15,6 +15,7 @@ pub(crate) struct Buffer {
     audit: Vec<AuditEntry>,
     events: Vec<OutboxEvent>,
     answer: Option<StoredAnswer>,
+    freed: Option<IdempotencyKey>,
 }
 
 impl Records for Buffer {
@@ -28,6 +29,10 @@ impl Records for Buffer {
 
     fn answer(&mut self, answer: StoredAnswer) {
         self.answer = Some(answer);
+    }
+
+    fn free(&mut self, key: IdempotencyKey) {
+        self.freed = Some(key);
     }
 }
 
@@ -50,6 +55,9 @@ impl MemoryTx {
         self.give_back();
         if let Some(answer) = buffer.answer {
             self.keep_answer(answer);
+        }
+        if let Some(key) = buffer.freed {
+            self.free_key(&key);
         }
         Ok(())
     }

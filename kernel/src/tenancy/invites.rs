@@ -1,5 +1,5 @@
 //! Invites: a link by mail that makes its addressee a member. The token is 256 random bits, stored as its hash, good once
-//! and for seven days, and for the address it was sent to only.
+//! and for seven days by default, and for the address it was sent to only.
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,10 +23,20 @@ use crate::secret::{Token, TokenHash};
 use crate::store::{Checkout, Reach, StoreError, Tx};
 use crate::tenancy::members::{self, Member, NewMembership, SEATS};
 
-/// How long an invite can be accepted.
-pub const LIFE: TimeDelta = TimeDelta::days(7);
-/// How many invites of one workspace can be open: an inviter cannot be made a source of mail.
-pub const MOST_OPEN: u64 = 100;
+/// What holds for invites; `invites` in `product.config.yaml`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InviteRules {
+    /// How long one can be accepted; seven days by default.
+    pub life: TimeDelta,
+    /// How many of one workspace can be open, 100 by default: an inviter cannot be made a source of mail.
+    pub most_open: u64,
+}
+
+impl Default for InviteRules {
+    fn default() -> Self {
+        Self { life: TimeDelta::days(7), most_open: 100 }
+    }
+}
 
 /// An invite that nobody has accepted or revoked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,8 +90,8 @@ pub trait Invites: Send {
     async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError>;
     /// The open ones, newest first; also those that have expired.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError>;
-    /// How many are open and not expired.
-    async fn open(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError>;
+    /// How many are open and not expired, apart from one to `besides`.
+    async fn open(&mut self, workspace: WorkspaceId, besides: &Email, now: DateTime<Utc>) -> Result<u64, StoreError>;
     /// Revokes an open one; `None` when there is none of that id.
     async fn revoke(
         &mut self,
@@ -112,7 +122,7 @@ pub async fn create(
 ) -> Result<(Invite, Token), Error> {
     let role = can.roles().named(role)?.clone();
     let mine = members::standing(can, tx).await?;
-    members::within(&mine, &role)?;
+    members::within(&mine, &role).map_err(|refusal| refusal.at("role"))?;
     let (workspace, at) = (can.workspace(), can.now());
     if tx.members().has_email(workspace, &email).await? {
         let text = format!("{email} belongs to this workspace already; change their role instead");
@@ -124,8 +134,9 @@ pub async fn create(
     {
         return Err(reached(can, SEATS, Some(seats), 1).into());
     }
-    if tx.invites().open(workspace, at).await? >= MOST_OPEN {
-        let text = format!("{MOST_OPEN} invites are open; revoke some, or wait until they are accepted");
+    let InviteRules { life, most_open } = can.kernel.settings().invites;
+    if tx.invites().open(workspace, &email, at).await? >= most_open {
+        let text = format!("{most_open} invites are open; revoke some, or wait until they are accepted");
         return Err(Refusal::new(&codes::TOO_MANY_INVITES, text).into());
     }
     let Actor::User(by) = can.actor() else { return Err(Error::broken("only people invite")) };
@@ -138,7 +149,7 @@ pub async fn create(
         token: token.hash(),
         by,
         at,
-        expires_at: at + LIFE,
+        expires_at: at + life,
     };
     let invite = tx.invites().put(&new).await?;
     let entry = AuditEntry::new(can.ctx(), can.actor(), workspace, action::MEMBER_INVITE)
@@ -181,8 +192,9 @@ pub async fn list(
 pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: InviteId) -> Result<(), Error> {
     let tx = can.enter(tx)?;
     let revoked = tx.invites().revoke(can.workspace(), id, can.now()).await?;
-    let revoked =
-        revoked.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "there is no such open invite in this workspace"))?;
+    let revoked = revoked.ok_or_else(|| {
+        Refusal::new(&codes::NOT_FOUND, "there is no such open invite in this workspace; GET …/invites lists them")
+    })?;
     let entry = AuditEntry::new(can.ctx(), can.actor(), can.workspace(), action::MEMBER_INVITE_REVOKE)
         .target("invite", id)
         .meta(json!({ "email": revoked.email }));
@@ -262,7 +274,14 @@ pub async fn accept(kernel: &Kernel, invited: &Invited, tx: &mut dyn Tx) -> Resu
         return Err(unusable("is from somebody who may not give that role any more"));
     }
     take_a_seat(tx, workspace).await?;
-    tx.members().insert(&NewMembership { workspace, user, role: &invite.role, at }).await?;
+    match tx.members().insert(&NewMembership { workspace, user, role: &invite.role, at }).await {
+        // They belong there already, and were not found: nobody is let back in by an invite.
+        Err(StoreError::Conflict(_)) => {
+            let text = "your membership of this workspace is suspended; ask one of its owners to restore it";
+            return Err(Refusal::new(&codes::INVITE_UNUSABLE, text).into());
+        }
+        inserted => inserted?,
+    }
     let entry = AuditEntry::new(session.ctx(), Actor::User(user), workspace, action::MEMBER_JOIN)
         .target("invite", invite.id)
         .meta(json!({ "role": invite.role }));

@@ -123,7 +123,7 @@ pub async fn change_role(can: &Can<UpdateMember>, tx: &mut dyn Tx, user: UserId,
     let mine = standing(can, tx).await?;
     let mut member = tx.members().find(can.workspace(), user).await?.ok_or_else(missing)?;
     within(&mine, can.roles().get(&member.role))?;
-    within(&mine, &new)?;
+    within(&mine, &new).map_err(|refusal| refusal.at("role"))?;
     if member.role == new.name {
         return Ok(member);
     }
@@ -151,7 +151,10 @@ pub async fn remove(can: &Can<EvenReadOnly<RemoveMember>>, tx: &mut dyn Tx, user
 /// # Errors
 /// `last_owner`; `forbidden` for an API key, which is nobody.
 pub async fn leave(grant: &Grant, tx: &mut dyn Tx) -> Result<(), Error> {
-    let Actor::User(user) = grant.actor() else { return Err(gone().into()) };
+    let Actor::User(user) = grant.actor() else {
+        let text = "an API key belongs to nobody and cannot leave; revoke it instead";
+        return Err(Refusal::new(&codes::FORBIDDEN, text).into());
+    };
     let tx = grant.enter(tx)?;
     tx.workspaces().lock(grant.workspace()).await?;
     let member = tx.members().find(grant.workspace(), user).await?.ok_or_else(gone)?;
@@ -210,7 +213,7 @@ fn note(
 }
 
 fn missing() -> Refusal {
-    Refusal::new(&codes::NOT_FOUND, "there is no such member in this workspace")
+    Refusal::new(&codes::NOT_FOUND, "there is no such member in this workspace; GET …/members lists them")
 }
 
 fn gone() -> Refusal {

@@ -178,7 +178,7 @@ impl<B: Backend> Side<'_, B> {
                 self.said(tx.invites().put(&new).await)
             }
             35 => self.said(tx.invites().list(id, &page).await),
-            36 => self.said(tx.invites().open(id, at).await),
+            36 => self.said(tx.invites().open(id, &address(person, true), at).await),
             37 => self.said(tx.invites().revoke(id, invite, at).await),
             38 => self.said(tx.invites().consume(id, invite, user, at).await),
             39 => {

@@ -3,7 +3,7 @@
 use crate::conformance::world::{Person, World};
 use crate::conformance::{Backend, Outcome};
 use crate::error::BoxError;
-use crate::guard::idempotency::StoredAnswer;
+use crate::guard::idempotency::{self, StoredAnswer};
 use crate::store::{Replay, Scope, Store, StoreError, Tx};
 use crate::tenancy::workspaces::Founding;
 
@@ -38,6 +38,18 @@ pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
     begin(&world, &ada, "silent", "a").await??.commit().await?;
     let done = begin(&world, &ada, "silent", "a").await?.err().ok_or("the key is used")?;
     assert!(matches!(done, StoreError::Replay(Replay::Done)), "{done:?}");
+
+    // Freed, it runs again, also with another body; another caller's is not freed by it.
+    drop(begin(&world, &eve, "freed", "a").await??);
+    for person in [&ada, &eve] {
+        let mut tx = begin(&world, person, "freed", "a").await??;
+        tx.records().answer(answer.clone());
+        tx.commit().await?;
+    }
+    idempotency::free(&*world.with_key(&ada, "freed", "a").await?.grant.ok_or("a grant")?).await?;
+    drop(begin(&world, &ada, "freed", "b").await??);
+    let again = begin(&world, &eve, "freed", "a").await?.err().ok_or("the key is used")?;
+    assert!(matches!(&again, StoreError::Replay(Replay::Answer(_))), "{again:?}");
 
     // Whoever founds has a new workspace each time: the key is the person's.
     for expect in [None, Some(())] {

@@ -8,7 +8,7 @@ use crate::id::InviteId;
 use crate::identity::users::Email;
 use crate::page::PageRequest;
 use crate::secret::Token;
-use crate::store::{Checkout, Store};
+use crate::store::{Checkout, Store, Tx};
 use crate::tenancy::invites::NewInvite;
 
 pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
@@ -62,7 +62,7 @@ pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
     // Another workspace sees, counts, revokes and uses up nothing, and invites nobody in.
     let mut tx = world.tenant(&eve).await?;
     assert_eq!(tx.invites().list(id, &page).await?.items, []);
-    assert_eq!(tx.invites().open(id, at).await?, 0);
+    assert_eq!(tx.invites().open(id, &ada.email, at).await?, 0);
     assert_eq!(tx.invites().revoke(id, third.id, at).await?, None);
     assert!(!tx.invites().consume(id, third.id, eve.user(), at).await?);
     let write = tx.invites().put(&new(first_email, first_token, 0)).await;
@@ -71,7 +71,9 @@ pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
     // Until its end, once, and not after it was revoked.
     let mut tx = world.tenant(&ada).await?;
     let end = third.expires_at;
-    assert_eq!((tx.invites().open(id, at).await?, tx.invites().open(id, end).await?), (2, 0));
+    let open = async |tx: &mut dyn Tx, besides, at| tx.invites().open(id, besides, at).await;
+    assert_eq!((open(&mut *tx, &ada.email, at).await?, open(&mut *tx, &ada.email, end).await?), (2, 0));
+    assert_eq!(open(&mut *tx, same_email, at).await?, 1, "apart from those to an address");
     assert!(!tx.invites().consume(id, third.id, eve.user(), end).await?, "it has expired");
     assert!(tx.invites().consume(id, third.id, eve.user(), end - TimeDelta::microseconds(1)).await?);
     assert!(!tx.invites().consume(id, third.id, eve.user(), at).await?, "once");

@@ -1,5 +1,7 @@
 //! Memberships.
 
+use chrono::{DateTime, SubsecRound, Utc};
+
 use crate::access::OWNER;
 use crate::conformance::world::{Person, World, over, refused};
 use crate::conformance::{Backend, Outcome};
@@ -117,8 +119,11 @@ async fn listed_changed_removed<B: Backend>(world: &World<'_, B>, ada: &Person, 
     assert!(tx.members().remove(id, eve.user()).await?);
     tx.commit().await?;
     assert_eq!(seats().await?, 1, "the seat is free again");
+    let at = "2026-03-04T05:06:07.123456789Z".parse::<DateTime<Utc>>()?;
     let mut tx = world.system().await?;
     tx.members().insert(&NewMembership { workspace: id, user: eve.user(), role: "member", at }).await?;
     tx.commit().await?;
+    let joined = world.tenant(ada).await?.members().find(id, eve.user()).await?.ok_or("Eve")?.joined_at;
+    assert_eq!(joined, at.trunc_subsecs(6), "in microseconds");
     Ok(())
 }

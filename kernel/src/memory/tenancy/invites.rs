@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::actor::ActorRef;
 use crate::id::{InviteId, UserId, WorkspaceId};
+use crate::identity::users::Email;
 use crate::memory::store::micros;
 use crate::memory::tx::MemoryTx;
 use crate::page::{Page, PageRequest};
@@ -71,9 +72,10 @@ impl Invites for MemoryTx {
         Ok(Page::cut(found, page, Invite::position))
     }
 
-    async fn open(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    async fn open(&mut self, workspace: WorkspaceId, besides: &Email, now: DateTime<Utc>) -> Result<u64, StoreError> {
         self.alive()?;
-        let open = self.open_invites(workspace).filter(|row| row.invite.expires_at > micros(now)).count();
+        let counts = |row: &&InviteRow| row.invite.expires_at > micros(now) && row.email_lower != besides.lower();
+        let open = self.open_invites(workspace).filter(counts).count();
         Ok(u64::try_from(open).unwrap_or(u64::MAX))
     }
 
