@@ -78,6 +78,15 @@ pub(crate) const DEFECTS: &[Defect] = &[
          USING (workspace_id = (SELECT kernel.ws())) WITH CHECK (true)"),
     defect("policy_too_wide", "policy tenant ON app.tasks", "ALTER POLICY tenant ON app.tasks USING (true)"),
     defect("policy_too_wide", "policy seen ON kernel.users", "CREATE POLICY seen ON kernel.users FOR SELECT TO kernel_app USING (true)"),
+    defect("policy_per_row", "policy tenant ON app.tasks", "ALTER POLICY tenant ON app.tasks USING (workspace_id = kernel.ws())"),
+    defect("policy_per_row", "policy tenant ON app.visits", "ALTER POLICY tenant ON app.visits WITH CHECK (workspace_id = kernel.ws())"),
+    defect("policy_per_row", "policy own ON app.tasks", "CREATE POLICY own ON app.tasks TO PUBLIC USING (workspace_id = (SELECT kernel.ws())
+         AND EXISTS (SELECT FROM kernel.memberships m WHERE m.workspace_id = tasks.workspace_id AND m.user_id = kernel.me()))"),
+    defect("policy_per_row", "policy open ON app.projects", "CREATE POLICY open ON app.projects AS RESTRICTIVE TO kernel_app
+         USING (state = 'open' OR (SELECT kernel.ws() = workspace_id))"),
+    defect("policy_per_row", "policy self ON kernel.sessions", "ALTER POLICY self ON kernel.sessions USING (user_id = kernel.me())"),
+    // also wide: altered, then dropped
+    defect("policy_per_row", "policy own ON app.tasks", "CREATE POLICY own ON app.tasks TO kernel_app USING (workspace_id = kernel.ws() OR title = 'public')"),
     defect("scope_function", "function kernel.ws()", "CREATE OR REPLACE FUNCTION kernel.ws() RETURNS uuid LANGUAGE sql STABLE
          RETURN coalesce(nullif(current_setting('app.workspace_id', true), ''), current_setting('app.default', true))::uuid"),
     // grants
