@@ -14,6 +14,7 @@ mod common;
 mod exceptions;
 mod functions;
 mod grants;
+mod kernel_grants;
 mod keys;
 mod partitions;
 mod policies;
