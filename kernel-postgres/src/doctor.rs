@@ -96,6 +96,11 @@ impl Doctor {
         self
     }
 
+    /// The names that a [`Finding`] of the database can have, in the order of the report; `stale_exception` is not of the database.
+    pub fn checks() -> impl Iterator<Item = &'static str> {
+        checks::names()
+    }
+
     /// Examines the whole database but the system's schemas, over the owner's or an administrator's URL.
     ///
     /// # Errors

@@ -23,6 +23,10 @@ const GROUPS: [&[Check]; 10] = [
     partitions::CHECKS,
 ];
 
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    GROUPS.into_iter().flatten().map(|(name, _)| *name)
+}
+
 /// As one statement: what the checks have in common is read once.
 pub(super) async fn run(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let checks = || GROUPS.into_iter().flatten().enumerate();

@@ -177,6 +177,9 @@ pub(crate) const DEFECTS: &[Defect] = &[
 
 /// Of the cluster's roles.
 pub(crate) const ROLE_DEFECTS: &[Defect] = &[
+    for_a_person("role_missing", "role kernel_lookup", "ALTER ROLE kernel_lookup RENAME TO renamed"),
+    for_a_person("role_missing", "role kernel_app", "ALTER ROLE kernel_app RENAME TO renamed"),
+    for_a_person("role_missing", "role kernel_owner", "ALTER ROLE kernel_owner RENAME TO renamed"),
     defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app SUPERUSER"),
     defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app BYPASSRLS"),
     defect("role_attribute", "role kernel_system", "ALTER ROLE kernel_system BYPASSRLS"),
