@@ -150,8 +150,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("audit_foreign_key", "constraint of_workspace ON kernel.audit_log",
            "ALTER TABLE kernel.audit_log ADD CONSTRAINT of_workspace FOREIGN KEY (workspace_id) REFERENCES kernel.workspaces"),
     // keys
-    defect("unique_across_workspaces", "constraint projects_name ON app.projects", "ALTER TABLE app.projects DROP CONSTRAINT projects_name,
-         ADD CONSTRAINT projects_name UNIQUE NULLS NOT DISTINCT (name)"),
+    defect("unique_across_workspaces", "constraint projects_name ON app.projects", "DROP INDEX app.projects_name;
+         ALTER TABLE app.projects ADD CONSTRAINT projects_name UNIQUE NULLS NOT DISTINCT (name)"),
     defect("unique_across_workspaces", "index app.one_title", "CREATE UNIQUE INDEX one_title ON app.tasks (title) INCLUDE (workspace_id) WHERE title <> ''"),
     for_a_person("unique_across_workspaces", "constraint apart ON app.projects", "ALTER TABLE app.projects ADD CONSTRAINT apart EXCLUDE (name WITH =)"),
     defect("no_tenant_index", "app.tasks", "ALTER TABLE app.tasks DROP CONSTRAINT tasks_parent, DROP CONSTRAINT tasks_pkey; DROP INDEX app.tasks_title"),
