@@ -14,6 +14,7 @@ mod common;
 mod exceptions;
 mod functions;
 mod grants;
+mod kernel_grants;
 mod keys;
 mod partitions;
 mod policies;
@@ -93,6 +94,11 @@ impl Doctor {
     pub fn accept(mut self, check: &'static str, object: &'static str, why: &'static str) -> Self {
         self.accepted.push(Exception { check, object, why });
         self
+    }
+
+    /// The names that a [`Finding`] of the database can have, in the order of the report; `stale_exception` is not of the database.
+    pub fn checks() -> impl Iterator<Item = &'static str> {
+        checks::names()
     }
 
     /// Examines the whole database but the system's schemas, over the owner's or an administrator's URL.

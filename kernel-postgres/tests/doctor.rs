@@ -51,6 +51,14 @@ async fn every_defect_of_a_role_is_found_and_mended() -> Result {
     Ok(())
 }
 
+/// A check that nothing was planted for may find nothing at all.
+#[test]
+fn every_check_has_a_defect() {
+    let planted = |check: &&str| DEFECTS.iter().chain(ROLE_DEFECTS).any(|defect| defect.check == *check);
+    let unproven: Vec<_> = Doctor::checks().filter(|check| !planted(check)).collect();
+    assert_eq!(unproven, Vec::<&str>::new());
+}
+
 /// Tells of all that went wrong, not of the first alone.
 async fn prove_all(admin: &mut PgConnection, defects: &[Defect]) -> Result {
     let mut unproven = Vec::new();

@@ -2,17 +2,20 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Finding, common, functions, grants, keys, partitions, policies, references, roles, tables, triggers};
+use super::{
+    Finding, common, functions, grants, kernel_grants, keys, partitions, policies, references, roles, tables, triggers,
+};
 
-/// A check's stable name and its query, which may use what [`common::WITH`] names.
+/// A check's stable name and its query, which may use what [`common::WITH`] and [`kernel_grants::GIVEN`] name.
 pub(super) type Check = (&'static str, &'static str);
 
 /// In the order of the report: what opens most comes first.
-const GROUPS: [&[Check]; 9] = [
+const GROUPS: [&[Check]; 10] = [
     roles::CHECKS,
     tables::CHECKS,
     policies::CHECKS,
     grants::CHECKS,
+    kernel_grants::CHECKS,
     functions::CHECKS,
     references::CHECKS,
     keys::CHECKS,
@@ -20,13 +23,17 @@ const GROUPS: [&[Check]; 9] = [
     partitions::CHECKS,
 ];
 
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    GROUPS.into_iter().flatten().map(|(name, _)| *name)
+}
+
 /// As one statement: what the checks have in common is read once.
 pub(super) async fn run(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let checks = || GROUPS.into_iter().flatten().enumerate();
     let parts: Vec<_> =
         checks().map(|(place, (_, sql))| format!("SELECT {place}, q.* FROM ({sql}) q(object, problem, fix)")).collect();
     // Constants of this crate and nothing else.
-    let sql = AssertSqlSafe(format!("{}{}", common::WITH, parts.join("\nUNION ALL ")));
+    let sql = AssertSqlSafe(format!("{}{}\n{}", common::WITH, kernel_grants::GIVEN, parts.join("\nUNION ALL ")));
     let rows: Vec<(i32, String, String, String)> = sqlx::query_as(sql).persistent(false).fetch_all(connection).await?;
     let named = |(found, object, problem, fix): (i32, String, String, String)| {
         let (_, (check, _)) = checks().find(|(place, _)| usize::try_from(found) == Ok(*place))?;

@@ -3,7 +3,8 @@
 /// `request_role`: what a request may act as. `login_role`: what either login may act as. Both hold 0, which is PUBLIC.
 /// `rel`: every relation outside the system's schemas. `tenant`: the tables with a column `workspace_id`, partitions left to
 /// their parents: rows are reached through those, and a direct grant on a partition is a finding of its own.
-/// `granted`: what the two logins may do with which relation, column by column where it was granted so.
+/// `held`: what the two logins and kernel_lookup may do with which relation, column by column where it was granted so;
+/// what a table's owner may do is no grant: `role_owns` and `role_member` look at owners. `granted`: the logins' part of that.
 pub(super) const WITH: &str = r"
 WITH RECURSIVE request_role(oid) AS (
     SELECT unnest(ARRAY[0::oid, to_regrole('kernel_app')::oid])
@@ -20,13 +21,15 @@ WITH RECURSIVE request_role(oid) AS (
     SELECT r.*, a.attnum AS ws, a.attnotnull AS ws_not_null, a.atttypid AS ws_type
     FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = 'workspace_id' AND NOT a.attisdropped
     WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition
-), granted AS (
+), held AS (
     SELECT g.*, CASE g.role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.role)) END AS grantee
     FROM (SELECT c.oid AS rel, NULL::name AS col, a.grantee AS role, a.privilege_type AS privilege, a.is_grantable AS hands_on
           FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
           UNION ALL
           SELECT t.attrelid, t.attname, a.grantee, a.privilege_type, a.is_grantable
           FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a WHERE NOT t.attisdropped) g
-    WHERE g.role IN (SELECT oid FROM login_role)
-)
-";
+    JOIN pg_class c ON c.oid = g.rel AND c.relowner <> g.role
+    WHERE g.role IN (SELECT oid FROM login_role) OR g.role = to_regrole('kernel_lookup')
+), granted AS (
+    SELECT * FROM held WHERE role IN (SELECT oid FROM login_role)
+)";

@@ -1,4 +1,4 @@
-//! What the two logins may do with tables, beyond rows.
+//! What the two logins, and the look-ups, may do with any table beyond rows.
 
 use super::checks::Check;
 
@@ -6,7 +6,6 @@ pub(super) const CHECKS: &[Check] = &[
     ("dangerous_grant", DANGEROUS_GRANT),
     ("grant_option", GRANT_OPTION),
     ("partition_grant", PARTITION_GRANT),
-    ("column_grant", COLUMN_GRANT),
     ("create_privilege", CREATE_PRIVILEGE),
     ("default_privileges", DEFAULT_PRIVILEGES),
 ];
@@ -15,46 +14,19 @@ pub(super) const CHECKS: &[Check] = &[
 const DANGEROUS_GRANT: &str = r"
 SELECT name, format('%s has %s on it, which no policy holds', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
        format('REVOKE %s ON %s FROM %s;', string_agg(DISTINCT g.privilege, ', '), name, g.grantee)
-FROM rel JOIN granted g ON g.rel = rel.oid
+FROM rel JOIN held g ON g.rel = rel.oid
 WHERE relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT of_extension AND g.privilege IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')
 GROUP BY name, g.grantee ORDER BY 1, 2";
 
 const GRANT_OPTION: &str = r"
 SELECT name, format('%s may hand %s on it to others', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
        string_agg(DISTINCT format('REVOKE GRANT OPTION FOR %s%s ON %s FROM %s CASCADE;', g.privilege, ' (' || quote_ident(g.col) || ')', name, g.grantee), ' ')
-FROM rel JOIN granted g ON g.rel = rel.oid WHERE g.hands_on GROUP BY name, g.grantee ORDER BY 1, 2";
+FROM rel JOIN held g ON g.rel = rel.oid WHERE g.hands_on GROUP BY name, g.grantee ORDER BY 1, 2";
 
 const PARTITION_GRANT: &str = r"
 SELECT name, format('it is reached directly by %s, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
        format('REVOKE ALL ON %s FROM %s;', name, string_agg(DISTINCT g.grantee, ', '))
-FROM rel JOIN granted g ON g.rel = rel.oid WHERE relispartition AND relkind IN ('r', 'p', 'f') GROUP BY name ORDER BY name";
-
-/// What the kernel's migrations keep from the logins. A grant on the whole table counts for each column, and is given again
-/// for the others.
-const COLUMN_GRANT: &str = r"
-SELECT format('column %I OF %s', k.col, k.tbl), format('%s has %s on it: %s', g.grantee, g.privilege, k.why),
-       CASE WHEN g.col IS NOT NULL THEN format('REVOKE %s (%I) ON %s FROM %s;', g.privilege, k.col, k.tbl, g.grantee)
-            ELSE format('REVOKE %s ON %s FROM %s; GRANT %s (%s) ON %s TO %s;', g.privilege, k.tbl, g.grantee, g.privilege,
-                        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-                         WHERE attrelid = g.rel AND attnum > 0 AND NOT attisdropped AND attname <> ALL (k.all_cols)), k.tbl, g.grantee) END
-FROM (
-    SELECT *, array_agg(col) OVER (PARTITION BY tbl, privilege) AS all_cols FROM (VALUES
-        ('kernel.users', 'password_hash', 'SELECT', 'hashes are for kernel.login_lookup only', false),
-        ('kernel.users', 'email_verified_at', 'INSERT', 'a request cannot verify an address', false),
-        ('kernel.users', 'email_verified_at', 'UPDATE', 'a request cannot verify an address', false),
-        ('kernel.workspaces', 'plan', 'INSERT', 'a request cannot raise its own plan', false),
-        ('kernel.workspaces', 'plan', 'UPDATE', 'a request cannot raise its own plan', false),
-        ('kernel.workspaces', 'access', 'INSERT', 'a request cannot open a closed workspace', false),
-        ('kernel.workspaces', 'access', 'UPDATE', 'a request cannot open a closed workspace', false),
-        ('kernel.usage', 'cap', 'UPDATE', 'a request cannot raise its own limit', false),
-        ('kernel.subscriptions', 'plan', 'INSERT', 'a request cannot raise its own plan', false),
-        ('kernel.subscriptions', 'plan', 'UPDATE', 'a request cannot raise its own plan', false),
-        ('kernel.audit_log', 'at', 'INSERT', 'the database stamps the log: nobody backdates', true),
-        ('kernel.audit_log', 'xid', 'INSERT', 'the database stamps the log: nobody backdates', true),
-        ('kernel.audit_log', 'action', 'UPDATE', 'the log is append-only', true)
-    ) v(tbl, col, privilege, why, either)
-) k JOIN granted g ON g.rel = to_regclass(k.tbl) AND g.privilege = k.privilege AND (g.col IS NULL OR g.col = k.col)
-WHERE k.either OR g.role IN (SELECT oid FROM request_role) ORDER BY 1, 2";
+FROM rel JOIN held g ON g.rel = rel.oid WHERE relispartition AND relkind IN ('r', 'p', 'f') GROUP BY name ORDER BY name";
 
 /// Who can create in a schema can put a function or table where another name was meant.
 const CREATE_PRIVILEGE: &str = r"

@@ -2,8 +2,13 @@
 
 use super::checks::Check;
 
-pub(super) const CHECKS: &[Check] =
-    &[("no_tenant_policy", NO_TENANT_POLICY), ("policy_too_wide", POLICY_TOO_WIDE), ("scope_function", SCOPE_FUNCTION)];
+/// `policy_per_row` before `policy_too_wide`, which may drop the policy that the other alters.
+pub(super) const CHECKS: &[Check] = &[
+    ("no_tenant_policy", NO_TENANT_POLICY),
+    ("policy_per_row", POLICY_PER_ROW),
+    ("policy_too_wide", POLICY_TOO_WIDE),
+    ("scope_function", SCOPE_FUNCTION),
+];
 
 const NO_TENANT_POLICY: &str = r"
 SELECT name, 'the policy `tenant` for kernel_app is missing: nothing ties its rows to the scope',
@@ -14,8 +19,21 @@ FROM tenant WHERE NOT EXISTS (
        AND polroles && ARRAY[0::oid, to_regrole('kernel_app')::oid]
 ) ORDER BY name";
 
+/// `(SELECT kernel.ws())` is printed as `( SELECT kernel.ws() AS ws)`; a call that is printed otherwise is made for every row that a filter
+/// meets. Restrictive policies cost as much as permissive ones.
+const POLICY_PER_ROW: &str = r"
+SELECT format('policy %I ON %s', p.polname, r.name), 'it asks for the scope once for every row, where (SELECT …) asks once a statement',
+       format('ALTER POLICY %I ON %s%s%s;', p.polname, r.name, ' USING (' || regexp_replace(e.qual, b.bare, '(SELECT \&)', 'g') || ')',
+              ' WITH CHECK (' || regexp_replace(e.withcheck, b.bare, '(SELECT \&)', 'g') || ')')
+FROM pg_policy p JOIN rel r ON r.oid = p.polrelid
+CROSS JOIN LATERAL (SELECT pg_get_expr(p.polqual, p.polrelid) AS qual, pg_get_expr(p.polwithcheck, p.polrelid) AS withcheck) e
+CROSS JOIN (VALUES ('(?<!SELECT )\mkernel\.(ws|me)\(\)|\mkernel\.(ws|me)\(\)(?! AS )')) b(bare)
+WHERE p.polroles && ARRAY(SELECT oid FROM login_role) AND (e.qual ~ b.bare OR e.withcheck ~ b.bare)
+  AND (r.oid IN (SELECT oid FROM tenant) OR r.oid IN (SELECT g.rel FROM granted g)) ORDER BY 1";
+
 /// Permissive policies are joined with OR, so each must hold by itself. On a tenant table: the comparison with the scope, alone or
-/// as the first part of an AND. `pg_get_expr` writes every bracket, so a text that begins so is one. On other tables
+/// as the first part of an AND. `pg_get_expr` writes every bracket, so a text that begins so is one; without `SELECT` it is
+/// slow (`policy_per_row`) and not wide. On other tables
 /// nobody can know what is right; an expression that does not look at the scope at all is wrong.
 const POLICY_TOO_WIDE: &str = r"
 WITH RECURSIVE wide AS (

@@ -1,5 +1,5 @@
 //! Tries, as the application's login, to reach from one workspace into another: every table with a `workspace_id`, found in the
-//! catalog, the kernel's and the product's.
+//! catalog, the kernel's and the product's; and asks the doctor for what that login's attempts cannot show.
 
 mod attempt;
 mod candidates;
@@ -20,6 +20,7 @@ use sqlx::{Connection, PgConnection};
 
 use self::catalog::Catalog;
 use super::{TestDb, TestDbError};
+use crate::doctor::{Doctor, DoctorError, Finding};
 
 /// One line in a product's tests: `assert_tenant_isolation(&db).await?;` on a migrated database of the test's own, in which
 /// it leaves a few rows. Tables it cannot fill need [`TenantIsolation::value`].
@@ -29,9 +30,12 @@ use super::{TestDb, TestDbError};
 /// to see it through every view with that column.
 /// Each attempt is rolled back. Whether anything changed is looked up past row-level security.
 ///
+/// What these attempts cannot show, such as row-level security that is not forced on a table's owner or a definer function whose search path
+/// the caller chooses, the [`Doctor`] finds in the same database; each of its findings is one line too.
+///
 /// # Errors
-/// [`IsolationError::Leaks`] with one line for each attempt that got through or could not be made; others if the database does
-/// not answer.
+/// [`IsolationError::Leaks`] with one line for each attempt that got through or could not be made, and for each finding; others if the
+/// database does not answer.
 pub async fn assert_tenant_isolation(db: &TestDb) -> Result<IsolationReport, IsolationError> {
     TenantIsolation::new().assert(db).await
 }
@@ -41,6 +45,7 @@ pub async fn assert_tenant_isolation(db: &TestDb) -> Result<IsolationReport, Iso
 pub struct TenantIsolation {
     values: BTreeMap<(&'static str, &'static str), &'static str>,
     accepted: Vec<(&'static str, &'static str)>,
+    doctor: Doctor,
 }
 
 /// What the kernel does on purpose.
@@ -49,18 +54,24 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("kernel.slugs", "duplicate"),
 ];
 
-/// One attempt that got through, or could not be made.
+/// One attempt that got through, or could not be made; or one of the doctor's findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// `app.tasks`; also a view.
+    /// `app.tasks`; also a view. Of a finding its object: `policy anyone ON app.tasks`.
     pub table: String,
     /// The attempt's name, which stays the same from version to version: `select`, `insert`, `update`, `move`, `delete`, `upsert`,
-    /// `duplicate`, `foreign_key`, the first five with `_without_scope` or `_of_all`; `seed` and `own_row` if it could not be made.
+    /// `duplicate`, `foreign_key`, the first five with `_without_scope` or `_of_all`; `seed` and `own_row` if it could not be made. Of a finding its check: `rls_not_forced`.
     pub probe: &'static str,
     /// What happened.
     pub happened: String,
     /// What to do about it.
     pub fix: String,
+}
+
+impl From<Finding> for Leak {
+    fn from(Finding { check, object, problem, fix }: Finding) -> Self {
+        Self { table: object, probe: check, happened: problem, fix }
+    }
 }
 
 impl fmt::Display for Leak {
@@ -69,7 +80,7 @@ impl fmt::Display for Leak {
     }
 }
 
-/// What was tried, when nothing got through.
+/// What was tried, when nothing got through and the doctor found nothing.
 #[derive(Clone, Debug)]
 pub struct IsolationReport {
     /// The tenant tables, by name.
@@ -80,14 +91,19 @@ pub struct IsolationReport {
 
 impl fmt::Display for IsolationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} attempts on {} tables, none got through", self.probes, self.tables.len())
+        write!(
+            f,
+            "{} attempts on {} tables, none got through; the doctor found nothing",
+            self.probes,
+            self.tables.len()
+        )
     }
 }
 
 /// Why isolation is not proven. `Debug` is the same text: it is what a test that returns it prints.
 #[derive(thiserror::Error)]
 pub enum IsolationError {
-    /// These got through, or could not be tried.
+    /// These got through, could not be tried, or were found by the doctor.
     #[error("workspaces are not isolated:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Leaks(Vec<Leak>),
     /// The database did not answer what had to be known.
@@ -99,6 +115,12 @@ saas_kernel::debug_explains!(IsolationError);
 
 impl From<sqlx::Error> for IsolationError {
     fn from(error: sqlx::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl From<DoctorError> for IsolationError {
+    fn from(error: DoctorError) -> Self {
         Self::Broken(error.into())
     }
 }
@@ -153,6 +175,13 @@ impl TenantIsolation {
         self
     }
 
+    /// The doctor to ask, with what the product accepts: the one that examines its databases in production.
+    #[must_use]
+    pub fn doctor(mut self, doctor: Doctor) -> Self {
+        self.doctor = doctor;
+        self
+    }
+
     /// Lets one attempt on one table through, both named as in [`Leak`]; `why` is for who reads the code. One that no longer gets
     /// through fails, so the list only shrinks.
     #[must_use]
@@ -176,6 +205,8 @@ impl TenantIsolation {
         witness::call(&mut admin).await?;
         let tried = probes::all(&mut app, &catalog, &seeds, workspaces, &mut leaks).await;
         witness::dismiss(&mut admin).await?;
+        // After the witness has left, which is a definer function of an administrator.
+        leaks.extend(self.doctor.examine(&mut admin).await?.into_iter().map(Leak::from));
         let report =
             IsolationReport { tables: catalog.tenants().map(|table| table.name.clone()).collect(), probes: tried? };
         let leaks = self.without_accepted(leaks);

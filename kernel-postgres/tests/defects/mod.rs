@@ -78,6 +78,15 @@ pub(crate) const DEFECTS: &[Defect] = &[
          USING (workspace_id = (SELECT kernel.ws())) WITH CHECK (true)"),
     defect("policy_too_wide", "policy tenant ON app.tasks", "ALTER POLICY tenant ON app.tasks USING (true)"),
     defect("policy_too_wide", "policy seen ON kernel.users", "CREATE POLICY seen ON kernel.users FOR SELECT TO kernel_app USING (true)"),
+    defect("policy_per_row", "policy tenant ON app.tasks", "ALTER POLICY tenant ON app.tasks USING (workspace_id = kernel.ws())"),
+    defect("policy_per_row", "policy tenant ON app.visits", "ALTER POLICY tenant ON app.visits WITH CHECK (workspace_id = kernel.ws())"),
+    defect("policy_per_row", "policy own ON app.tasks", "CREATE POLICY own ON app.tasks TO PUBLIC USING (workspace_id = (SELECT kernel.ws())
+         AND EXISTS (SELECT FROM kernel.memberships m WHERE m.workspace_id = tasks.workspace_id AND m.user_id = kernel.me()))"),
+    defect("policy_per_row", "policy open ON app.projects", "CREATE POLICY open ON app.projects AS RESTRICTIVE TO kernel_app
+         USING (state = 'open' OR (SELECT kernel.ws() = workspace_id))"),
+    defect("policy_per_row", "policy self ON kernel.sessions", "ALTER POLICY self ON kernel.sessions USING (user_id = kernel.me())"),
+    // also wide: altered, then dropped
+    defect("policy_per_row", "policy own ON app.tasks", "CREATE POLICY own ON app.tasks TO kernel_app USING (workspace_id = kernel.ws() OR title = 'public')"),
     defect("scope_function", "function kernel.ws()", "CREATE OR REPLACE FUNCTION kernel.ws() RETURNS uuid LANGUAGE sql STABLE
          RETURN coalesce(nullif(current_setting('app.workspace_id', true), ''), current_setting('app.default', true))::uuid"),
     // grants
@@ -87,10 +96,26 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("dangerous_grant", "app.projects", "GRANT TRIGGER ON app.projects TO PUBLIC"),
     defect("partition_grant", "app.visits_default", "GRANT SELECT ON app.visits_default TO kernel_app"),
     defect("partition_grant", "kernel.audit_log_default", "GRANT INSERT (action) ON kernel.audit_log_default TO kernel_system"),
-    defect("column_grant", "column password_hash OF kernel.users", "GRANT SELECT (password_hash) ON kernel.users TO kernel_app"),
-    defect("column_grant", "column plan OF kernel.workspaces", "GRANT UPDATE ON kernel.workspaces TO kernel_app"),
-    defect("column_grant", "column cap OF kernel.usage", "GRANT UPDATE ON kernel.usage TO kernel_app"),
-    defect("column_grant", "column at OF kernel.audit_log", "GRANT INSERT (at) ON kernel.audit_log TO kernel_system"),
+    defect("partition_grant", "kernel.outbox_default", "GRANT DELETE ON kernel.outbox_default TO kernel_app"),
+    defect("partition_grant", "kernel.audit_log_default", "GRANT SELECT ON kernel.audit_log_default TO kernel_lookup"),
+    defect("kernel_grant", "SELECT ON kernel.users TO kernel_app", "GRANT SELECT (password_hash) ON kernel.users TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.workspaces TO kernel_app", "GRANT UPDATE ON kernel.workspaces TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.usage TO kernel_app", "GRANT UPDATE ON kernel.usage TO kernel_app"),
+    defect("kernel_grant", "INSERT ON kernel.audit_log TO kernel_system", "GRANT INSERT (at) ON kernel.audit_log TO kernel_system"),
+    defect("kernel_grant", "DELETE ON kernel.audit_log TO kernel_app", "GRANT DELETE ON kernel.audit_log TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.audit_log TO kernel_system", "GRANT UPDATE (action) ON kernel.audit_log TO kernel_system"),
+    defect("dangerous_grant", "kernel.audit_log", "GRANT TRUNCATE ON kernel.audit_log TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.outbox TO kernel_app", "GRANT UPDATE, DELETE ON kernel.outbox TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.webhook_inbox TO kernel_system", "GRANT DELETE ON kernel.webhook_inbox TO kernel_system"),
+    defect("kernel_grant", "SELECT ON kernel.webhook_inbox TO kernel_app", "GRANT SELECT ON kernel.webhook_inbox TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.api_keys TO kernel_app", "GRANT UPDATE ON kernel.api_keys TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.api_keys TO kernel_app", "GRANT UPDATE (scopes) ON kernel.api_keys TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.api_keys TO kernel_app", "GRANT DELETE ON kernel.api_keys TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.invites TO kernel_app", "GRANT DELETE ON kernel.invites TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.invites TO PUBLIC", "GRANT DELETE ON kernel.invites TO PUBLIC"),
+    defect("kernel_grant", "DELETE ON kernel.users TO defect_group", "CREATE ROLE defect_group; GRANT DELETE ON kernel.users TO defect_group;
+         GRANT defect_group TO kernel_app"),
+    defect("kernel_grant", "SELECT ON kernel.subscriptions TO kernel_lookup", "GRANT SELECT ON kernel.subscriptions TO kernel_lookup"),
     defect("create_privilege", "SCHEMA public", "GRANT CREATE ON SCHEMA public TO PUBLIC"),
     defect("create_privilege", "SCHEMA app", "GRANT CREATE ON SCHEMA app TO kernel_app"),
     defect("default_privileges", "default privileges of kernel_owner IN SCHEMA app",
@@ -125,8 +150,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("audit_foreign_key", "constraint of_workspace ON kernel.audit_log",
            "ALTER TABLE kernel.audit_log ADD CONSTRAINT of_workspace FOREIGN KEY (workspace_id) REFERENCES kernel.workspaces"),
     // keys
-    defect("unique_across_workspaces", "constraint projects_name ON app.projects", "ALTER TABLE app.projects DROP CONSTRAINT projects_name,
-         ADD CONSTRAINT projects_name UNIQUE NULLS NOT DISTINCT (name)"),
+    defect("unique_across_workspaces", "constraint projects_name ON app.projects", "DROP INDEX app.projects_name;
+         ALTER TABLE app.projects ADD CONSTRAINT projects_name UNIQUE NULLS NOT DISTINCT (name)"),
     defect("unique_across_workspaces", "index app.one_title", "CREATE UNIQUE INDEX one_title ON app.tasks (title) INCLUDE (workspace_id) WHERE title <> ''"),
     for_a_person("unique_across_workspaces", "constraint apart ON app.projects", "ALTER TABLE app.projects ADD CONSTRAINT apart EXCLUDE (name WITH =)"),
     defect("no_tenant_index", "app.tasks", "ALTER TABLE app.tasks DROP CONSTRAINT tasks_parent, DROP CONSTRAINT tasks_pkey; DROP INDEX app.tasks_title"),
@@ -152,6 +177,9 @@ pub(crate) const DEFECTS: &[Defect] = &[
 
 /// Of the cluster's roles.
 pub(crate) const ROLE_DEFECTS: &[Defect] = &[
+    for_a_person("role_missing", "role kernel_lookup", "ALTER ROLE kernel_lookup RENAME TO renamed"),
+    for_a_person("role_missing", "role kernel_app", "ALTER ROLE kernel_app RENAME TO renamed"),
+    for_a_person("role_missing", "role kernel_owner", "ALTER ROLE kernel_owner RENAME TO renamed"),
     defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app SUPERUSER"),
     defect("role_attribute", "role kernel_app", "ALTER ROLE kernel_app BYPASSRLS"),
     defect("role_attribute", "role kernel_system", "ALTER ROLE kernel_system BYPASSRLS"),
