@@ -60,6 +60,7 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
         let slugs: Vec<_> =
             workspaces["items"].as_array().into_iter().flatten().filter_map(|w| w["slug"].as_str()).collect();
         assert_eq!(slugs, ["acme", "demo"]);
+        assert_eq!(client.get(format!("{address}/dev/mail")).send().await?.status(), 200, "mail stays here");
         let page: serde_json::Value =
             client.get(format!("{address}/api/v1/workspaces/demo/projects")).send().await?.json().await?;
         projects.push(page["items"].clone());
@@ -108,6 +109,34 @@ async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
         let output = reference(command).envs(environment).output().await?;
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(says), "{command}: {error}");
+    }
+    Ok(())
+}
+
+/// Mails hold secrets: where there is a real database, nobody reads them over HTTP.
+#[tokio::test]
+async fn with_a_database_of_its_own_it_shows_no_mail() -> TestResult {
+    let db = test_db().await?;
+    let mut child = reference("serve")
+        .env("DATABASE_URL", db.app_url())
+        .env("SYSTEM_DATABASE_URL", db.system_url())
+        .env("STRIPE_WEBHOOK_SECRET", "whsec_x")
+        .env("APP_URL", "https://app.example.com")
+        .env("SIGNING_KEY", "0123456789abcdef0123456789abcdef")
+        .env("APP_ADDR", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("its output")?).lines();
+    let address = loop {
+        let line = lines.next_line().await?.ok_or("an address")?;
+        if let Some((_, at)) = line.split_once("is running at ") {
+            break at.trim().to_owned();
+        }
+    };
+    let status = async |path: &str| Ok::<_, reqwest::Error>(reqwest::get(format!("{address}{path}")).await?.status());
+    assert_eq!(status("/readyz").await?, 200);
+    for path in ["/dev/mail", "/dev/mail.json"] {
+        assert_eq!(status(path).await?, 404, "{path}");
     }
     Ok(())
 }
