@@ -416,7 +416,7 @@ api_keys: { most: 20 }
             ("60/minute", "0/minute", 12, "0/minute"),
             ("idle_days", "idle_weeks", 13, "idle_weeks"),
             ("days: 3", "days: 0", 14, "zero"),
-            ("most: 20", "most: many", 15, "many"),
+            ("most: 20", "most: many", 15, "u16"),
             ("plans:", "plans: [", 4, ""),
         ] {
             let text = GOOD.replacen(from, to, 1);

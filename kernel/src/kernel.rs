@@ -14,6 +14,7 @@ use crate::config::{Brand, ProductConfig};
 use crate::error::{Error, Refusal};
 use crate::guard::rate_limit::{Bucket, RateLimiter, RateLimits, refusal};
 use crate::hooks::{Hooks, NoHooks};
+use crate::identity::noting::Noting;
 use crate::identity::password::Passwords;
 use crate::identity::sessions::SessionLife;
 use crate::memory::guard::rate_limit::MemoryRateLimiter;
@@ -38,6 +39,7 @@ struct Inner {
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
     passwords: Passwords,
+    noting: Noting,
     signing_key: SigningKey,
 }
 
@@ -107,6 +109,10 @@ impl Kernel {
     /// Hands mail over. Never call it inside a transaction.
     pub fn mailer(&self) -> &dyn Mailer {
         &*self.0.mailer
+    }
+
+    pub(crate) fn noting(&self) -> &Noting {
+        &self.0.noting
     }
 
     /// Signs what leaves the product and comes back.
@@ -251,6 +257,7 @@ impl KernelBuilder {
             limiter: self.limiter,
             mailer: self.mailer,
             passwords: Passwords::new(self.hash_threads)?,
+            noting: Noting::default(),
             signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
         })))
     }

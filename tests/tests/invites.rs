@@ -139,3 +139,25 @@ async fn a_suspended_member_is_signed_in_and_nobodys_member() -> TestResult {
     );
     Ok(())
 }
+
+/// Suspended is not gone: no invite leads back in.
+#[tokio::test]
+async fn a_suspended_member_is_not_invited_anew() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let grace = join(&app, &ada, "Grace", "member").await?;
+    let link = token(&app, "grace@example.com")?;
+    for sql in [
+        "UPDATE kernel.memberships SET status = 'suspended' WHERE role = 'member'",
+        "UPDATE kernel.invites SET accepted_at = NULL, accepted_by = NULL",
+    ] {
+        sqlx::query(sql).execute(&mut app.db.admin().await?).await?;
+    }
+    let again = invite(&ada, "grace@example.com", "member").await?;
+    assert_eq!((again.status, again.code()), (StatusCode::CONFLICT, "already_member"), "{}", again.text);
+    let accepted = accept(&grace, &link).await?;
+    assert_eq!(accepted.code(), "invite_unusable");
+    assert!(accepted.text.contains("suspended"), "{}", accepted.text);
+    assert_eq!(grace.get(&ada.at("")).await?.status, StatusCode::NOT_FOUND, "still suspended");
+    Ok(())
+}

@@ -37,7 +37,7 @@ WHERE m.workspace_id = $1 AND m.user_id = $2 AND m.status = 'active'";
 
 const HAS_EMAIL: &str = "
 SELECT EXISTS (SELECT FROM kernel.users u JOIN kernel.memberships m ON m.user_id = u.id
-               WHERE u.email_lower = $2 AND m.workspace_id = $1 AND m.status = 'active')";
+               WHERE u.email_lower = $2 AND m.workspace_id = $1)";
 
 const LIST: &str = "
 SELECT m.user_id, u.email, u.name, m.role, m.created_at

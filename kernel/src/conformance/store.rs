@@ -95,9 +95,14 @@ pub(super) async fn proofs<B: Backend>(backend: &B) -> Outcome {
     let (_, token) = invites::create(&ada.grant.allow()?, &mut *tx, eve.email.clone(), "member").await?;
     tx.commit().await?;
     let invited = Invited::with(&world.kernel, &eve.session, &token).await?;
-    for mut tx in [world.tenant(&ada).await?, world.tenant(&eve).await?, world.own(&eve).await?, world.system().await?]
-    {
-        refused(invites::accept(&world.kernel, &invited, &mut *tx).await.map(drop), "not the invite's");
+    for whose in ["the inviter", "the invited", "the person", "the system"] {
+        let mut tx = match whose {
+            "the inviter" => world.tenant(&ada).await?,
+            "the invited" => world.tenant(&eve).await?,
+            "the person" => world.own(&eve).await?,
+            _ => world.system().await?,
+        };
+        refused(invites::accept(&world.kernel, &invited, &mut *tx).await.map(drop), whose);
         tx.commit().await?;
     }
     let mut tx = world.store.begin(Scope::invited(&invited)).await?;

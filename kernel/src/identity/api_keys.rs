@@ -11,7 +11,7 @@ use crate::access::{Bits, Can, CreateApiKey, DeleteApiKey, EvenReadOnly, Grant, 
 use crate::actor::Actor;
 use crate::audit::{self, action};
 use crate::ctx::Ctx;
-use crate::error::{Error, Explained, FieldError, Refusal, codes};
+use crate::error::{Error, FieldError, Refusal, codes};
 use crate::guard::idempotency::IdempotencyKey;
 use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::identity::authenticate::Keep;
@@ -228,18 +228,10 @@ impl Kernel {
     fn touch_key(&self, grant: &Grant, id: ApiKeyId) {
         let (scope, store) = (Scope::of(grant).apart(), self.store().clone());
         let (workspace, at) = (grant.workspace(), grant.now());
-        tokio::spawn(async move {
-            let touched = async {
-                let mut tx = store.begin(scope).await?;
-                tx.api_keys().touch(workspace, id, at).await?;
-                tx.commit().await
-            };
-            match touched.await {
-                Ok(()) | Err(StoreError::AccessChanged) => {}
-                Err(error) => {
-                    tracing::warn!(error = %Explained(&error), key = %id, "an API key could not be noted as used")
-                }
-            }
+        self.noting().spawn("API key", id.uuid(), async move {
+            let mut tx = store.begin(scope).await?;
+            tx.api_keys().touch(workspace, id, at).await?;
+            tx.commit().await
         });
     }
 }

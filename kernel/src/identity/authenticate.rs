@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::access::Grant;
 use crate::actor::Actor;
 use crate::ctx::Ctx;
-use crate::error::{Error, Explained};
+use crate::error::Error;
 use crate::guard::idempotency::IdempotencyKey;
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::sessions::Session;
@@ -88,15 +88,10 @@ impl Kernel {
     fn touch(&self, session: &Session) {
         let (scope, user, id, now) = (Scope::of_user(session).apart(), session.user, session.id, session.ctx.now);
         let (store, life) = (self.store().clone(), self.settings().session_life);
-        tokio::spawn(async move {
-            let touched = async {
-                let mut tx = store.begin(scope).await?;
-                tx.sessions().touch(user, id, now, life).await?;
-                tx.commit().await
-            };
-            if let Err(error) = touched.await {
-                tracing::warn!(error = %Explained(&error), session = %id, "a session could not be noted as used");
-            }
+        self.noting().spawn("session", id.uuid(), async move {
+            let mut tx = store.begin(scope).await?;
+            tx.sessions().touch(user, id, now, life).await?;
+            tx.commit().await
         });
     }
 }

@@ -125,7 +125,7 @@ pub async fn create(
     members::within(&mine, &role).map_err(|refusal| refusal.at("role"))?;
     let (workspace, at) = (can.workspace(), can.now());
     if tx.members().has_email(workspace, &email).await? {
-        let text = format!("{email} belongs to this workspace already; change their role instead");
+        let text = format!("{email} belongs to this workspace already; change their role, or restore them, instead");
         return Err(Refusal::new(&codes::ALREADY_MEMBER, text).at("email").into());
     }
     let seats = tx.limits().usage(workspace, SEATS).await?;

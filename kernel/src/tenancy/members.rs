@@ -83,7 +83,7 @@ pub trait Members: Send {
     async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError>;
     /// One active member.
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError>;
-    /// Whether an active member has this address.
+    /// Whether a member, active or suspended, has this address.
     async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError>;
     /// The active members, in the order in which they joined.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError>;
