@@ -14,7 +14,7 @@ pub struct PgOptions {
     /// At most so many connections. 2 to 4 per core serve requests best; more only queue inside Postgres.
     pub max_connections: u32,
     /// At most so many of them serve one workspace at a time, so that its rush leaves connections to the others; half of
-    /// them if `None`.
+    /// them if `None`. Set it to `max_connections` where one workspace is most of the load. Nothing to the system's pool.
     pub per_workspace: Option<u32>,
     /// How long a caller waits for one before `unavailable`.
     pub acquire_timeout: Duration,

@@ -82,7 +82,7 @@ impl PgTx {
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or
-    /// end transactions with SQL text; drop or [`PgTx::commit`] this one.
+    /// end transactions with SQL text; drop or [`PgTx::commit`] this one. One made `READ ONLY` can only be dropped.
     pub fn conn(&mut self) -> &mut PgConnection {
         self.open.conn()
     }
@@ -95,10 +95,10 @@ impl PgTx {
         (tx as &mut dyn Any).downcast_mut().ok_or(StoreError::Scope)
     }
 
-    /// Writes the records and commits.
+    /// Writes the records and commits, if whoever acts still is what let them in.
     ///
     /// # Errors
-    /// After an error it is unknown whether it committed.
+    /// `AccessChanged` if not: nothing was kept. After another error it is unknown whether it committed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.flush().await?;
         self.open.commit().await

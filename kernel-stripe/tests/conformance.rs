@@ -56,7 +56,7 @@ impl Stripe {
 }
 
 impl Deliveries for Stripe {
-    fn subscription(&self, fact: &SubscriptionFact, at: DateTime<Utc>) -> Delivery {
+    fn subscription(&self, fact: &SubscriptionFact, at: DateTime<Utc>) -> Option<Delivery> {
         let what = match fact.change {
             Change::Began => "created",
             Change::Changed => "updated",
@@ -68,7 +68,7 @@ impl Deliveries for Stripe {
             "created": fact.as_of.timestamp(), "type": format!("customer.subscription.{what}"),
             "data": { "object": self.object(fact) },
         });
-        self.sign(event.to_string().into_bytes(), at)
+        Some(self.sign(event.to_string().into_bytes(), at))
     }
 
     fn sign(&self, body: Vec<u8>, at: DateTime<Utc>) -> Delivery {

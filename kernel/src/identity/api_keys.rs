@@ -148,7 +148,7 @@ pub async fn list(
     Ok(can.enter(tx)?.api_keys().list(can.workspace(), page).await?)
 }
 
-/// Revokes a key: no call that begins after the commit gets in with it.
+/// Revokes a key: after the commit no call gets in with it, and none that it had let in keeps anything.
 ///
 /// # Errors
 /// `not_found`.
