@@ -37,5 +37,10 @@ async fn it_runs_without_a_database() -> TestResult {
     let entitlements = client.get(format!("{address}/api/v1/workspaces/ada/entitlements"));
     let entitlements = Answer::of(entitlements).await?.expect(StatusCode::OK)?;
     assert_eq!(entitlements["limits"]["projects"], json!({ "allowed": true, "limit": 3, "usage": 0 }));
+    let invite = json!({ "email": "grace@example.com", "role": "admin" });
+    Answer::of(post("/workspaces/ada/invites").json(&invite)).await?.expect(StatusCode::CREATED)?;
+    let mail = Answer::of(client.get(format!("{address}/dev/mail.json"))).await?.expect(StatusCode::OK)?;
+    assert_eq!(mail["items"][0]["to"], "grace@example.com");
+    assert!(include_str!("../../examples/quickstart/src/main.rs").lines().count() < 60, "it fits on a screen");
     Ok(())
 }
