@@ -1,6 +1,6 @@
 //! The webhook inbox.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::billing::inbox::{ClaimedEvent, Outcome as Ended};
@@ -102,5 +102,19 @@ pub(in crate::conformance) async fn suite<B: Backend>(backend: &B) -> Outcome {
         assert!(finish(&world, event, &never, now).await?, "dropping rolls back");
     }
     assert_eq!(claim(&world, 9, now + TimeDelta::days(999)).await?, [], "they wait for a person");
+
+    // A time that is finer than what is kept is the same event, and can be finished.
+    let exact = event("evt_exact", "2026-03-04T05:06:07.123456789Z".parse()?);
+    for new in [true, false] {
+        let mut tx = world.system().await?;
+        assert_eq!(tx.inbox().receive(PROVIDER, &exact, now).await?, new);
+        tx.commit().await?;
+    }
+    let claimed = claim(&world, 9, now).await?;
+    let kept: Vec<_> = claimed.iter().map(|e| (&*e.event_id, e.created_at)).collect();
+    assert_eq!(kept, [("evt_exact", exact.created_at.trunc_subsecs(6))], "in microseconds");
+    for event in &claimed {
+        assert!(finish(&world, event, &Ended::Processed, now).await?);
+    }
     Ok(())
 }
