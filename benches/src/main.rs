@@ -1,6 +1,6 @@
 //! The benchmark: the reference app's `projects` route beside the same route written by hand, in one run, as ratios.
 //!
-//! `saas-kernel-benches [--quick] [--rounds N] [--seconds S] [--rushes-only]` does everything: a private Postgres, its rows, the servers
+//! `saas-kernel-benches [--quick] [--rounds N] [--seconds S] [--no-steps] [--rushes-only]` does everything: a private Postgres, its rows, the servers
 //! and the load, each a process of its own (the other commands here). See the README beside this crate.
 #![expect(clippy::print_stdout, reason = "the report goes to standard output")]
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use saas_kernel::Scope;
-use saas_kernel::access::{ReadWorkspace, Role, intern};
+use saas_kernel::access::{Explanation, PermissionInfo, ReadWorkspace, intern};
 use saas_kernel::page::PageQuery;
 use saas_kernel::tenancy::members;
 use serde::Serialize;
@@ -91,15 +91,9 @@ struct PermissionView {
 #[utoipa::path(get, path = "/permissions", tag = "members", responses((status = 200, body = Catalogue)),
     extensions(("x-permission" = json!("workspace.read"))))]
 async fn catalogue(can: Allow<ReadWorkspace>, Query(NoQuery {}): Query<NoQuery>) -> Result<View<Catalogue>, ApiError> {
-    let ranked = can.roles().ranked();
-    let item = |permission: &saas_kernel::access::PermissionInfo| {
-        let holds = |role: &&&Role| role.bits.has(intern(permission.name));
-        PermissionView {
-            name: permission.name,
-            description: permission.description,
-            roles: ranked.iter().filter(holds).map(|role| role.name.clone()).collect(),
-            held: can.explain(permission.name).held,
-        }
+    let item = |permission: &PermissionInfo| {
+        let Explanation { holders, held, .. } = can.explain(permission.name);
+        PermissionView { name: permission.name, description: permission.description, roles: holders, held }
     };
     Ok(View(Catalogue { role: can.role().name.clone(), items: can.roles().registry().iter().map(item).collect() }))
 }

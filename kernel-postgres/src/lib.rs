@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod identity;
 mod migrate;
+mod page;
 mod records;
 mod share;
 mod standing;

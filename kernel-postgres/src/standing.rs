@@ -42,20 +42,22 @@ impl PgTx {
         }
     }
 
-    /// Before somebody's membership or key is changed: waits for their commits that have looked. Whoever changes their own
-    /// must still be what they were.
+    /// Before somebody's membership or key is changed: waits for their commits that have looked, and for others who change it.
+    /// Whoever changes their own must still be what they were.
     pub(crate) async fn will_change_standing(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
-        if let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) {
-            let mut sql = QueryBuilder::new("SELECT ");
-            push(&mut sql, own, standing);
-            let stands = sql.build_query_scalar().fetch_one(self.waits()).await;
-            self.waited();
-            return if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) };
-        }
+        // Also before one's own is looked at: two who looked, and share the row, could not change it any more.
         let wait = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(queue(workspace, of));
         let waited = wait.execute(self.waits()).await;
         self.waited();
-        waited.store().map(drop)
+        waited.store()?;
+        let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) else {
+            return Ok(());
+        };
+        let mut sql = QueryBuilder::new("SELECT ");
+        push(&mut sql, own, standing);
+        let stands = sql.build_query_scalar().fetch_one(self.waits()).await;
+        self.waited();
+        if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) }
     }
 
     /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.

@@ -1,21 +1,14 @@
 //! The doctor finds nothing in a healthy database, each planted defect in a sick one, and what it tells to run mends it.
 
 mod defects;
+mod fixtures;
 
 use defects::{DEFECTS, Defect, ROLE_DEFECTS};
+use fixtures::{Result, healthy};
 use saas_kernel_postgres::doctor::{Doctor, DoctorError, Finding};
-use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions, TestDb};
+use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions};
 use saas_kernel_postgres::{Migrations, create_roles};
 use sqlx::{Connection, PgConnection, raw_sql};
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-async fn healthy() -> Result<(TestDb, PgConnection)> {
-    let db = TestDb::new(&Migrations::kernel()).await?;
-    let mut admin = db.admin().await?;
-    raw_sql(include_str!("fixtures/product.sql")).execute(&mut admin).await?;
-    Ok((db, admin))
-}
 
 #[tokio::test]
 async fn a_healthy_database_has_no_findings_whoever_looks() -> Result {

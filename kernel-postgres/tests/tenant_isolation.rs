@@ -1,18 +1,11 @@
 //! The attempts to reach another workspace fail in a healthy database, and get through each planted hole.
 
-use saas_kernel_postgres::Migrations;
+mod fixtures;
+
+use fixtures::{Result, healthy};
 use saas_kernel_postgres::doctor::Doctor;
-use saas_kernel_postgres::testing::{IsolationError, Leak, TenantIsolation, TestDb, assert_tenant_isolation};
-use sqlx::{PgConnection, raw_sql};
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-async fn healthy() -> Result<(TestDb, PgConnection)> {
-    let db = TestDb::new(&Migrations::kernel()).await?;
-    let mut admin = db.admin().await?;
-    raw_sql(include_str!("fixtures/product.sql")).execute(&mut admin).await?;
-    Ok((db, admin))
-}
+use saas_kernel_postgres::testing::{IsolationError, Leak, TenantIsolation, assert_tenant_isolation};
+use sqlx::raw_sql;
 
 #[tokio::test]
 async fn the_kernels_tables_and_a_products_hold() -> Result {

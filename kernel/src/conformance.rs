@@ -53,6 +53,7 @@ mod cancellation;
 mod clock;
 mod guard;
 mod identity;
+mod memory;
 mod notify;
 mod races;
 mod records;
@@ -73,6 +74,7 @@ use crate::store::{Reach, Store, StoreError, SystemStore, Tx};
 pub use billing::provider::{Deliveries, billing_provider};
 pub use clock::clock;
 pub use guard::rate_limit::rate_limiter;
+pub use memory::Memory;
 pub use notify::mailer::{Delivered, mailer};
 
 /// The result of a suite. What does not conform panics with what was expected; what breaks on the way is the error.

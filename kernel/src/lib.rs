@@ -9,8 +9,8 @@
 //! | [`ctx`], [`actor`], [`id`], [`clock`], [`page`], [`secret`], [`error`] | who asks, when, in which words; ids, cursors, secrets, refusals |
 //! | [`store`], [`records`] | the persistence seam: [`Store`], [`Tx`], [`Scope`] |
 //! | [`access`] | permissions as types, the role matrix, [`Grant`] and [`Can`] |
-//! | [`identity`] | accounts, passwords, sessions |
-//! | [`tenancy`] | workspaces and their members |
+//! | [`identity`] | accounts, passwords, sessions, API keys |
+//! | [`tenancy`] | workspaces, their members and invites |
 //! | [`billing`] | plans, subscriptions, entitlements, limits, the webhook inbox |
 //! | [`audit`], [`events`] | what happened, for the record and for others |
 //! | [`guard`] | rate limits and idempotency |

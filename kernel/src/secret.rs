@@ -15,17 +15,13 @@ pub struct Token(SecretString);
 
 impl Token {
     /// A new token. `prefix` names its kind to secret scanners, such as `sk_`; it may be empty.
-    #[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
     pub fn generate(prefix: &str) -> Self {
-        let bytes: [u8; 32] = rand::rng().random();
-        Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)).into())
+        Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random())).into())
     }
 
     /// A new token of hexadecimal digits, for what people copy and search for, such as API keys.
-    #[expect(clippy::disallowed_methods, reason = "the other place where randomness enters")]
     pub fn generate_hex(prefix: &str) -> Self {
-        let bytes: [u8; 32] = rand::rng().random();
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("{prefix}{digits}").into())
     }
 
@@ -43,6 +39,11 @@ impl Token {
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0.expose_secret().as_bytes()).into())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
+fn random() -> [u8; 32] {
+    rand::rng().random()
 }
 
 impl fmt::Debug for Token {

@@ -1,35 +1,10 @@
 //! The public contracts, on the in-process adapters.
 
 use saas_kernel::clock::{SystemClock, TestClock};
-use saas_kernel::conformance::{self, Backend, Fresh, LIMIT, SUITES};
+use saas_kernel::conformance::{self, Memory, SUITES};
 use saas_kernel::memory::billing::MemoryBilling;
 use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::memory::rate_limit::MemoryRateLimiter;
-use saas_kernel::memory::{MemoryStore, MemorySystem, MemoryTx};
-use saas_kernel::{BoxError, StoreError, Tx};
-
-struct Memory;
-
-#[async_trait::async_trait(?Send)]
-impl Backend for Memory {
-    type Store = MemoryStore;
-    type System = MemorySystem;
-
-    async fn fresh(&self) -> Result<Fresh<MemoryStore, MemorySystem>, BoxError> {
-        let store = MemoryStore::default();
-        Ok(Fresh { system: store.system(), store, keep: Box::new(()) })
-    }
-
-    async fn insert_row(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        let workspace = conformance::workspace_of(tx)?;
-        MemoryTx::of(tx)?.count_row(workspace, LIMIT.0)
-    }
-
-    async fn delete_row(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        let workspace = conformance::workspace_of(tx)?;
-        MemoryTx::of(tx)?.uncount_row(workspace, LIMIT.0)
-    }
-}
 
 saas_kernel::conformance_tests!(Memory);
 

@@ -1,8 +1,7 @@
-//! The systems of record that the contracts and the comparison run on.
+//! The system of record that the contracts run on, and that memory is compared with.
 
-use saas_kernel::conformance::{self, Backend, Fresh, LIMIT};
+use saas_kernel::conformance::{self, Backend, Fresh};
 use saas_kernel::id::RequestId;
-use saas_kernel::memory::{MemoryStore, MemorySystem, MemoryTx};
 use saas_kernel::{BoxError, StoreError, Tx};
 use saas_kernel_postgres::{PgResult, PgStore, PgSystem, PgTx};
 
@@ -47,29 +46,5 @@ impl Backend for Postgres {
         .await
         .store()?;
         Ok(())
-    }
-}
-
-/// No database.
-pub struct Memory;
-
-#[async_trait::async_trait(?Send)]
-impl Backend for Memory {
-    type Store = MemoryStore;
-    type System = MemorySystem;
-
-    async fn fresh(&self) -> Result<Fresh<MemoryStore, MemorySystem>, BoxError> {
-        let store = MemoryStore::default();
-        Ok(Fresh { system: store.system(), store, keep: Box::new(()) })
-    }
-
-    async fn insert_row(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        let workspace = conformance::workspace_of(tx)?;
-        MemoryTx::of(tx)?.count_row(workspace, LIMIT.0)
-    }
-
-    async fn delete_row(&self, tx: &mut dyn Tx) -> Result<(), StoreError> {
-        let workspace = conformance::workspace_of(tx)?;
-        MemoryTx::of(tx)?.uncount_row(workspace, LIMIT.0)
     }
 }

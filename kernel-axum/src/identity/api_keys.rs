@@ -34,7 +34,7 @@ struct KeyView {
     id: String,
     name: String,
     /// How its secret begins, to tell keys apart.
-    #[schema(example = "sk_Zk3vX9aB")]
+    #[schema(example = "sk_3f9a01bc")]
     prefix: String,
     /// The permissions it holds.
     #[schema(example = json!(["project.read"]))]

@@ -10,6 +10,7 @@ use saas_kernel::secret::TokenHash;
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::page::BindPage;
 use crate::tx::PgTx;
 
 #[derive(sqlx::FromRow)]
@@ -79,14 +80,8 @@ impl ApiKeys for PgTx {
     }
 
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError> {
-        let rows: Vec<KeyRow> = sqlx::query_as(LIST)
-            .bind(workspace.uuid())
-            .bind(page.after.map(|after| after.at))
-            .bind(page.after.map(|after| after.id))
-            .bind(page.fetch())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<KeyRow> =
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
         Ok(Page::cut(rows.into_iter().map(ApiKey::from).collect(), page, ApiKey::position))
     }
 

@@ -11,6 +11,7 @@ use saas_kernel::tenancy::invites::{Invite, Invites, NewInvite};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::page::BindPage;
 use crate::tx::PgTx;
 
 #[derive(sqlx::FromRow)]
@@ -82,14 +83,8 @@ impl Invites for PgTx {
     }
 
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError> {
-        let rows: Vec<InviteRow> = sqlx::query_as(LIST)
-            .bind(workspace.uuid())
-            .bind(page.after.map(|after| after.at))
-            .bind(page.after.map(|after| after.id))
-            .bind(page.fetch())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<InviteRow> =
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
         Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
     }
 

@@ -10,6 +10,7 @@ use saas_kernel::tenancy::members::{Belonging, Member, Members, NewMembership};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::page::BindPage;
 use crate::tx::PgTx;
 
 #[derive(sqlx::FromRow)]
@@ -81,26 +82,14 @@ impl Members for PgTx {
     }
 
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError> {
-        let rows: Vec<MemberRow> = sqlx::query_as(LIST)
-            .bind(workspace.uuid())
-            .bind(page.after.map(|after| after.at))
-            .bind(page.after.map(|after| after.id))
-            .bind(page.fetch())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<MemberRow> =
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
         Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
     }
 
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Belonging>, StoreError> {
-        let rows: Vec<(Uuid, String, String, DateTime<Utc>)> = sqlx::query_as(OF_USER)
-            .bind(user.uuid())
-            .bind(page.after.map(|after| after.at))
-            .bind(page.after.map(|after| after.id))
-            .bind(page.fetch())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<(Uuid, String, String, DateTime<Utc>)> =
+            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
         let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Belonging {
             workspace: id.into(),
             slug,

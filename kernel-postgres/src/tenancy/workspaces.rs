@@ -11,6 +11,7 @@ use saas_kernel::tenancy::workspaces::{NewWorkspace, Rename, Slug, Workspace, Wo
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
+use crate::page::BindPage;
 use crate::tx::PgTx;
 
 #[derive(sqlx::FromRow)]
@@ -101,14 +102,8 @@ impl Workspaces for PgTx {
     }
 
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError> {
-        let rows: Vec<WorkspaceRow> = sqlx::query_as(OF_USER)
-            .bind(user.uuid())
-            .bind(page.after.map(|after| after.at))
-            .bind(page.after.map(|after| after.id))
-            .bind(page.fetch())
-            .fetch_all(self.conn())
-            .await
-            .store()?;
+        let rows: Vec<WorkspaceRow> =
+            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
         let workspaces = rows.into_iter().map(Workspace::try_from).collect::<Result<_, _>>()?;
         Ok(Page::cut(workspaces, page, Workspace::position))
     }

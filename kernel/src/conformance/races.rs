@@ -9,7 +9,10 @@ use crate::conformance::world::{World, join_all};
 use crate::conformance::{Backend, LIMIT, Outcome};
 use crate::error::{BoxError, Error};
 use crate::guard::idempotency::StoredAnswer;
-use crate::id::InviteId;
+use crate::id::{ApiKeyId, InviteId};
+use crate::identity::api_keys::ApiKey;
+use crate::identity::authenticate::Keep;
+use crate::identity::lookups::WorkspaceRef;
 use crate::secret::Token;
 use crate::store::{Replay, Scope, Store, StoreError};
 use crate::tenancy::invites::NewInvite;
@@ -27,6 +30,7 @@ pub(super) async fn suite<B: Backend>(backend: &B) -> Outcome {
     names(backend).await?;
     keys(backend).await?;
     invites(backend).await?;
+    revocations(backend).await?;
     events(backend).await
 }
 
@@ -118,6 +122,33 @@ async fn invites<B: Backend>(backend: &B) -> Outcome {
     }))
     .await;
     assert_eq!(winners(won)?, 1, "one invite, used once");
+    Ok(())
+}
+
+/// A key that revokes itself, in many calls: they neither all win nor wait for each other in a circle.
+async fn revocations<B: Backend>(backend: &B) -> Outcome {
+    let world = World::new(backend).await?;
+    let (ada, at) = (world.person("Ada").await?, world.now());
+    let (workspace, id, token) = (ada.workspace(), ApiKeyId::generate(at), Token::generate(""));
+    let (name, prefix, scopes) = ("key".to_owned(), "sk_".to_owned(), vec!["workspace.read".to_owned()]);
+    let (created_by, last_used_at) = (ada.user(), None);
+    let key = ApiKey { id, name, prefix, scopes, created_by, created_at: at, expires_at: None, last_used_at };
+    let mut tx = world.tenant(&ada).await?;
+    tx.api_keys().insert(workspace, &key, &token.hash()).await?;
+    tx.commit().await?;
+    let asked = WorkspaceRef::Id(workspace);
+    let caller = world.kernel.authenticate_key(world.ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a caller")?;
+    let grant = caller.grant.ok_or("a grant")?;
+    let won = join_all((0..N).map(|_| async {
+        let mut tx = world.store.begin(Scope::of(&grant)).await?;
+        match tx.api_keys().revoke(workspace, id, at).await {
+            Ok(won) => tx.commit().await.map(|()| won).map_err(BoxError::from),
+            Err(StoreError::AccessChanged) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
+    }))
+    .await;
+    assert_eq!(winners(won)?, 1, "one key, revoked once");
     Ok(())
 }
 

@@ -27,7 +27,8 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use saas_kernel::BoxError;
 use saas_kernel::clock::{Clock, SystemClock, TestClock};
-use saas_kernel_tests::backends::{Memory, Postgres};
+use saas_kernel::conformance::Memory;
+use saas_kernel_tests::backends::Postgres;
 use side::Side;
 
 /// Two people who are signed in, so that most of what follows has somebody to do it.

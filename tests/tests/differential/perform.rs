@@ -161,11 +161,7 @@ impl<B: Backend> Side<'_, B> {
         delete: u8,
         keep: bool,
     ) -> Result<(limits::LimitCheck, limits::LimitCheck), Error> {
-        let grant = self
-            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
-            .await?
-            .grant
-            .ok_or_else(missing)?;
+        let grant = self.grant(person, workspace).await?;
         let can = grant.allow::<ReadWorkspace>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let before = limits::check_limit(&can, &mut *tx, LIMIT).await?;
@@ -187,11 +183,7 @@ impl<B: Backend> Side<'_, B> {
     }
 
     async fn read(&self, person: u8, workspace: u8) -> Result<impl std::fmt::Debug, Error> {
-        let grant = self
-            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
-            .await?
-            .grant
-            .ok_or_else(missing)?;
+        let grant = self.grant(person, workspace).await?;
         let can = grant.allow::<ReadWorkspace>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let found = workspaces::get(&can, &mut *tx).await?;
@@ -200,11 +192,7 @@ impl<B: Backend> Side<'_, B> {
     }
 
     async fn audit(&self, person: u8, workspace: u8, limit: u32, filter: u8) -> Result<Vec<String>, Error> {
-        let grant = self
-            .caller(person, Some(self.workspace_for(person, workspace)), None, "")
-            .await?
-            .grant
-            .ok_or_else(missing)?;
+        let grant = self.grant(person, workspace).await?;
         let can = grant.allow::<ReadAudit>()?;
         let mut tx = self.store.begin(Scope::of(&grant)).await?;
         let all = audit::list(&can, &mut *tx, &AuditFilter::default(), &PageRequest::first(100)).await?.items;

@@ -24,7 +24,7 @@ use saas_kernel::{BoxError, Ctx, Error, Scope, Store, StoreError, SystemStore, T
 use serde_json::{Value, json};
 
 use crate::operations::{Call, Whose};
-use crate::side::{PROVIDER, Side, address, missing, name, slug};
+use crate::side::{PROVIDER, Side, address, name, slug};
 
 impl<B: Backend> Side<'_, B> {
     pub(crate) async fn probe(&mut self, scope: Whose, calls: &[Option<Call>], keep: bool) -> Result<String, BoxError> {
@@ -47,9 +47,7 @@ impl<B: Backend> Side<'_, B> {
     async fn begin(&mut self, scope: Whose) -> Result<Box<dyn Tx>, Error> {
         Ok(match scope {
             Whose::Tenant { person, workspace } => {
-                let asked = Some(self.workspace_for(person, workspace));
-                let grant = self.caller(person, asked, None, "").await?.grant.ok_or_else(missing)?;
-                self.store.begin(Scope::of(&grant)).await?
+                self.store.begin(Scope::of(&*self.grant(person, workspace).await?)).await?
             }
             Whose::Person(person) => {
                 self.store.begin(Scope::of_user(&self.caller(person, None, None, "").await?.session)).await?

@@ -29,7 +29,7 @@ const SCOPES: [&str; 3] = ["workspace.read", "api_key.delete", "member.list"];
 
 impl<B: Backend> Side<'_, B> {
     /// What the person may do there now.
-    async fn grant(&self, person: u8, workspace: u8) -> Result<Arc<Grant>, Error> {
+    pub(crate) async fn grant(&self, person: u8, workspace: u8) -> Result<Arc<Grant>, Error> {
         let asked = Some(self.workspace_for(person, workspace));
         Ok(self.caller(person, asked, None, "").await?.grant.ok_or_else(missing)?)
     }
