@@ -60,6 +60,16 @@ impl PgTx {
         if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) }
     }
 
+    /// Before a row that standings are read from is written without ending it, such as a key's last use: takes the place in the
+    /// queue that this transaction's commit will take anyway. The queue always comes before the row; a transaction that held the
+    /// row and then queued would deadlock with whoever queued first and waits for the row.
+    pub(crate) async fn queue_before_row(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
+        let wait = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(queue(workspace, of));
+        let waited = wait.execute(self.waits()).await;
+        self.waited();
+        waited.store().map(drop)
+    }
+
     /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.
     pub(crate) fn has_changed_standing(&mut self, of: Uuid) {
         self.changed_own_standing |= self.scope_ref().standing().is_some_and(|own| own.uuid() == of);

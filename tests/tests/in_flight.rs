@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
 use reqwest::{Method, StatusCode};
+use saas_kernel::actor::Actor;
 use saas_kernel::billing::limits::{self, Limit};
 use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::secret::Token;
-use saas_kernel::{BoxError, Ctx, Error, Grant, StoreError};
+use saas_kernel::{BoxError, Ctx, Error, Grant, StoreError, Tx};
 use saas_kernel_postgres::PgResult;
 use saas_kernel_tests::teammates::{join as join_workspace, user_id};
 use saas_kernel_tests::{Answer, Caller, TestApp, TestResult, eventually, patient_db, subscription_event};
@@ -62,6 +64,37 @@ async fn nothing_is_kept_for_somebody_who_was_removed_meanwhile() -> TestResult 
     ada.delete(&grace_at).await?.expect(StatusCode::NO_CONTENT)?;
     assert!(matches!(removed.commit().await, Err(StoreError::AccessChanged)));
     assert_eq!(app.count(PROJECTS).await?, before);
+    Ok(())
+}
+
+/// Recording a key's use writes the row that its commit looks at again; a revocation waits for the one and then the other.
+#[tokio::test]
+async fn recording_a_keys_use_and_revoking_it_do_not_deadlock() -> TestResult {
+    let app = TestApp::start_on(patient_db().await?, |_| {}).await?;
+    let ada = app.sign_up("Ada").await?;
+    let (address, key) = make_key(&ada).await?;
+    app.count("WITH used AS (UPDATE kernel.api_keys SET last_used_at = now() RETURNING 1) SELECT count(*) FROM used")
+        .await?;
+    let (ctx, asked) = (Ctx::at(app.kernel.now()), ada.workspace_id.parse()?);
+    let caller = app.kernel.authenticate_key(ctx, &Token::presented(&key), Some(&asked), Keep::No).await?;
+    let grant = caller.and_then(|caller| caller.grant).ok_or("a grant")?;
+    let Actor::ApiKey(id) = grant.actor() else { return Err("a key".into()) };
+    let later = app.kernel.now() + TimeDelta::minutes(1);
+
+    let mut record = app.store.begin_tenant(&grant).await?;
+    record.api_keys().touch(grant.workspace(), id, later).await?;
+    let revoke = tokio::spawn({
+        let (ada, address) = (ada.clone(), address.clone());
+        async move { ada.delete(&address).await.map_err(|error| error.to_string()) }
+    });
+    eventually("the revocation waits", || async {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        Ok(app.count(waiting).await? == 1)
+    })
+    .await?;
+    record.commit().await?;
+    revoke.await??.expect(StatusCode::NO_CONTENT)?;
     Ok(())
 }
 

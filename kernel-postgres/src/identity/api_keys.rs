@@ -58,7 +58,7 @@ const REVOKE: &str =
 
 const TOUCH: &str = "
 UPDATE kernel.api_keys SET last_used_at = $3
-WHERE workspace_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)";
+WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND (last_used_at IS NULL OR last_used_at < $3)";
 
 #[async_trait]
 impl ApiKeys for PgTx {
@@ -102,7 +102,10 @@ impl ApiKeys for PgTx {
     }
 
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query(TOUCH).bind(workspace.uuid()).bind(id.uuid()).bind(at).execute(self.conn()).await.store()?;
-        Ok(())
+        self.queue_before_row(workspace, id.uuid()).await?;
+        let touch = sqlx::query(TOUCH).bind(workspace.uuid()).bind(id.uuid()).bind(at);
+        let touched = touch.execute(self.waits()).await;
+        self.waited();
+        touched.store().map(drop)
     }
 }
