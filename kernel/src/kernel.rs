@@ -17,7 +17,7 @@ use crate::hooks::{Hooks, NoHooks};
 use crate::identity::noting::Noting;
 use crate::identity::password::Passwords;
 use crate::identity::sessions::SessionLife;
-use crate::memory::guard::rate_limit::MemoryRateLimiter;
+use crate::memory::rate_limit::MemoryRateLimiter;
 use crate::notify::mailer::{Mailer, NoMailer};
 use crate::secret::SigningKey;
 use crate::store::{Store, SystemStore};

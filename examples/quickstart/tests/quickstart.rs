@@ -1,0 +1,55 @@
+//! The quickstart as a process: it says where it is, and its API and its own table work.
+
+use std::process::Stdio;
+
+use reqwest::StatusCode;
+use saas_kernel_tests::{Answer, PASSWORD, TestResult};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+#[tokio::test]
+async fn it_runs_on_a_database_of_its_own() -> TestResult {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .env("APP_ADDR", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("its output")?).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await? {
+        said.push_str(&line);
+        if line.contains("Ctrl-C") {
+            break;
+        }
+    }
+    let address = said.split("running at ").nth(1).and_then(|rest| rest.split(' ').next()).ok_or("an address")?;
+    let client = reqwest::Client::builder().cookie_store(true).build()?;
+    let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
+    let post = |path: &str| client.post(format!("{address}/api/v1{path}"));
+    Answer::of(post("/auth/register").json(&account)).await?.expect(StatusCode::CREATED)?;
+    let login = json!({ "email": "ada@example.com", "password": PASSWORD });
+    Answer::of(post("/auth/login").json(&login)).await?.expect(StatusCode::OK)?;
+    let workspaces = Answer::of(client.get(format!("{address}/api/v1/workspaces"))).await?.expect(StatusCode::OK)?;
+    assert_eq!(workspaces["items"][0]["slug"], "ada");
+    for (n, expect) in [
+        (1, StatusCode::CREATED),
+        (2, StatusCode::CREATED),
+        (3, StatusCode::CREATED),
+        (4, StatusCode::PAYMENT_REQUIRED),
+    ] {
+        Answer::of(post("/workspaces/ada/notes").json(&format!("Note {n}"))).await?.expect(expect)?;
+    }
+    let notes =
+        Answer::of(client.get(format!("{address}/api/v1/workspaces/ada/notes"))).await?.expect(StatusCode::OK)?;
+    assert_eq!(notes, json!(["Note 3", "Note 2", "Note 1"]));
+    let entitlements = client.get(format!("{address}/api/v1/workspaces/ada/entitlements"));
+    let entitlements = Answer::of(entitlements).await?.expect(StatusCode::OK)?;
+    assert_eq!(entitlements["limits"]["notes"], json!({ "allowed": false, "limit": 3, "usage": 3 }));
+    let invite = json!({ "email": "grace@example.com", "role": "reader" });
+    Answer::of(post("/workspaces/ada/invites").json(&invite)).await?.expect(StatusCode::CREATED)?;
+    let mail = Answer::of(client.get(format!("{address}/dev/mail.json"))).await?.expect(StatusCode::OK)?;
+    assert_eq!(mail["items"][0]["to"], "grace@example.com");
+    assert!(include_str!("../src/main.rs").lines().count() < 90, "it fits on a screen");
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Look-ups before a scope is known.
+
+use crate::Outcome;
+use crate::world::World;
+use saas_kernel::access::OWNER;
+use saas_kernel::billing::subscription::Access;
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::identity::lookups::{MembershipFound, WorkspaceRef};
+use saas_kernel::secret::Token;
+use saas_kernel::store::{Checkout, Store};
+use saas_kernel::tenancy::workspaces::{self, Rename};
+
+pub(crate) async fn suite() -> Outcome {
+    let world = World::new().await?;
+    let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
+    let (hash, now) = (ada.token.hash(), world.now());
+    let old: WorkspaceRef = "ada".parse()?;
+    let own = MembershipFound { workspace: ada.workspace(), role: OWNER.to_owned(), plan: None, access: Access::Full };
+
+    // The membership in the workspace asked for, by id and by slug; none for strangers and where there is nothing.
+    let missing = WorkspaceRef::Id(WorkspaceId::generate(now));
+    for (asked, expect) in [
+        (None, None),
+        (Some(WorkspaceRef::Id(ada.workspace())), Some(&own)),
+        (Some(old.clone()), Some(&own)),
+        (Some(WorkspaceRef::Id(eve.workspace())), None),
+        (Some("eve".parse()?), None),
+        (Some(missing), None),
+        (Some("no-such-slug".parse()?), None),
+    ] {
+        let found = world
+            .store
+            .lookups(&Checkout::default())
+            .await?
+            .session(&hash, asked.as_ref(), now)
+            .await?
+            .ok_or("a session")?;
+        assert_eq!((found.user, found.membership.as_ref()), (ada.user(), expect), "{asked:?}");
+    }
+    let unknown = Token::generate("").hash();
+    assert_eq!(world.store.lookups(&Checkout::default()).await?.session(&unknown, Some(&old), now).await?, None);
+
+    // By an address in whatever case.
+    let found = world
+        .store
+        .lookups(&Checkout::default())
+        .await?
+        .login(&"ADA@EXAMPLE.COM".parse()?)
+        .await?
+        .ok_or("an account")?;
+    assert_eq!(found.user, ada.user());
+    assert!(world.store.lookups(&Checkout::default()).await?.login(&"nobody@example.com".parse()?).await?.is_none());
+
+    // What is committed, and not before; an earlier slug keeps leading to its workspace.
+    let new: WorkspaceRef = "ada-renamed".parse()?;
+    let can = ada.grant.allow()?;
+    let mut tx = world.tenant(&ada).await?;
+    let rename = Rename { name: None, slug: Some("ada-renamed".parse()?) };
+    workspaces::rename(&can, &mut *tx, rename).await?;
+    let before =
+        world.store.lookups(&Checkout::default()).await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
+    assert_eq!(before.membership, None, "not committed yet");
+    tx.commit().await?;
+    for slug in [&new, &old] {
+        let after = world
+            .store
+            .lookups(&Checkout::default())
+            .await?
+            .session(&hash, Some(slug), now)
+            .await?
+            .ok_or("a session")?;
+        assert_eq!(after.membership.as_ref(), Some(&own), "{slug:?}");
+    }
+
+    // Plan and access are those of the commit before.
+    let mut tx = world.system().await?;
+    tx.workspaces().set_plan(ada.workspace(), Some("pro"), Access::Grace, now).await?;
+    tx.commit().await?;
+    let found =
+        world.store.lookups(&Checkout::default()).await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
+    let expect = MembershipFound { plan: Some("pro".to_owned()), access: Access::Grace, ..own };
+    assert_eq!(found.membership, Some(expect));
+
+    // A parked connection serves the transaction that follows, and the next one has another.
+    let mut lookups = world.store.lookups(&Checkout::default()).await?;
+    lookups.session(&hash, None, now).await?;
+    drop(lookups.park());
+    drop(world.tenant(&ada).await?);
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! A kernel on a database of its own, and people who sign up, log in and are authenticated.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use saas_kernel::access::Grant;
+use saas_kernel::audit::AuditFilter;
+use saas_kernel::clock::{Clock, SystemClock, TestClock};
+use saas_kernel::config::ProductConfig;
+use saas_kernel::ctx::Ctx;
+use saas_kernel::error::{BoxError, Error};
+use saas_kernel::guard::idempotency::IdempotencyKey;
+use saas_kernel::hooks::SignedUp;
+use saas_kernel::id::{UserId, WorkspaceId};
+use saas_kernel::identity::authenticate::{Caller, Keep};
+use saas_kernel::identity::login;
+use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::identity::sessions::Session;
+use saas_kernel::identity::sign_up::{self, NewAccount, SignUp};
+use saas_kernel::identity::users::Email;
+use saas_kernel::kernel::Kernel;
+use saas_kernel::page::PageRequest;
+use saas_kernel::secret::Token;
+use saas_kernel::store::{Scope, Store, StoreError, SystemStore, Tx};
+use saas_kernel::tenancy::members::NewMembership;
+use saas_kernel::tenancy::workspaces::{self, Founding, Slug, Workspace};
+use saas_kernel_postgres::testing::TestDb;
+use saas_kernel_postgres::{Migrations, PgResult, PgStore, PgSystem, PgTx};
+
+use crate::LIMIT;
+
+/// One product table, counted under [`LIMIT`].
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("tests/repositories/migrations");
+
+const CONFIG: &str = "
+brand: { name: Conformance }
+plans:
+  - { key: free, name: Free, limits: { projects: 3 } }
+  - { key: pro, name: Pro, limits: { projects: unlimited }, prices: [{ amount: 1, currency: usd, interval: month, provider_price: price_pro }] }
+";
+const PASSWORD: &str = "correct horse battery";
+
+pub(crate) struct World {
+    pub(crate) kernel: Kernel,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) store: PgStore,
+    pub(crate) system: PgSystem,
+    /// Dropped last.
+    _db: TestDb,
+}
+
+/// Somebody signed in, and their first workspace.
+pub(crate) struct Person {
+    pub(crate) email: Email,
+    pub(crate) token: Token,
+    pub(crate) session: Session,
+    pub(crate) grant: Arc<Grant>,
+}
+
+impl Person {
+    pub(crate) fn user(&self) -> UserId {
+        self.session.user()
+    }
+
+    pub(crate) fn workspace(&self) -> WorkspaceId {
+        self.grant.workspace()
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Result<Self, BoxError> {
+        let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
+        let (store, system) = (db.store().await?, db.system().await?);
+        let clock = Arc::new(TestClock::at(SystemClock.now()));
+        let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
+            .store(store.clone())
+            .system(system.clone())
+            .clock(clock.clone())
+            .build()?;
+        Ok(Self { kernel, clock, store, system, _db: db })
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A new call, a millisecond after the one before.
+    pub(crate) fn ctx(&self) -> Ctx {
+        self.clock.advance(TimeDelta::milliseconds(1));
+        Ctx::at(self.now())
+    }
+
+    pub(crate) async fn prepare(&self, ctx: Ctx, name: &str) -> Result<SignUp, Error> {
+        let account = NewAccount::parse(&address(name), PASSWORD, name)?;
+        SignUp::prepare(ctx, account, self.kernel.passwords()).await
+    }
+
+    pub(crate) async fn sign_up(&self, prepared: &SignUp) -> Result<Option<SignedUp>, Error> {
+        let mut tx = self.store.begin(Scope::sign_up(prepared)).await?;
+        let signed_up = sign_up::sign_up(&self.kernel, prepared, &mut *tx).await?;
+        if signed_up.is_some() {
+            tx.commit().await?;
+        }
+        Ok(signed_up)
+    }
+
+    pub(crate) async fn log_in(&self, email: &Email) -> Result<Token, Error> {
+        let verified = login::verify(&self.kernel, self.ctx(), email, PASSWORD.parse()?).await?;
+        let mut tx = self.store.begin(Scope::login(&verified)).await?;
+        let logged_in = login::begin_session(&self.kernel, &verified, &mut *tx, None).await?;
+        tx.commit().await?;
+        Ok(logged_in.token)
+    }
+
+    pub(crate) async fn authenticate(
+        &self,
+        token: &Token,
+        workspace: Option<&WorkspaceRef>,
+    ) -> Result<Option<Caller>, Error> {
+        self.kernel.authenticate(self.ctx(), token, workspace, Keep::No).await
+    }
+
+    /// Signs up, logs in, and is authenticated in the new workspace.
+    pub(crate) async fn person(&self, name: &str) -> Result<Person, BoxError> {
+        let email: Email = address(name).parse()?;
+        let signed_up = self.sign_up(&self.prepare(self.ctx(), name).await?).await?.ok_or("a free address")?;
+        let token = self.log_in(&email).await?;
+        let workspace = WorkspaceRef::Id(signed_up.workspace.id);
+        let caller = self.authenticate(&token, Some(&workspace)).await?.ok_or("a caller")?;
+        Ok(Person { email, token, session: caller.session, grant: caller.grant.ok_or("a grant")? })
+    }
+
+    /// The same person's next call, with a key that makes it repeatable.
+    pub(crate) async fn with_key(&self, person: &Person, key: &str, body: &str) -> Result<Caller, BoxError> {
+        let workspace = WorkspaceRef::Id(person.workspace());
+        let mut caller = self.authenticate(&person.token, Some(&workspace)).await?.ok_or("a caller")?;
+        caller.set_idempotency(IdempotencyKey::parse(key, "POST", "/", body.as_bytes())?);
+        Ok(caller)
+    }
+
+    pub(crate) async fn found(&self, founder: &Session, slug: &str) -> Result<Workspace, Error> {
+        let (founding, slug) = (Founding::by(founder), slug.parse::<Slug>()?);
+        let mut tx = self.store.begin(Scope::founding(&founding)).await?;
+        let made = workspaces::create(&self.kernel, &founding, &mut *tx, slug.as_str().parse()?, Some(slug)).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    pub(crate) async fn tenant(&self, person: &Person) -> Result<Box<dyn Tx>, StoreError> {
+        self.store.begin(Scope::of(&person.grant)).await
+    }
+
+    pub(crate) async fn own(&self, person: &Person) -> Result<Box<dyn Tx>, StoreError> {
+        self.store.begin(Scope::of_user(&person.session)).await
+    }
+
+    pub(crate) async fn system(&self) -> Result<Box<dyn Tx>, StoreError> {
+        self.system.begin("conformance").await
+    }
+}
+
+pub(crate) fn address(name: &str) -> String {
+    format!("{}@example.com", name.to_lowercase().replace(' ', "."))
+}
+
+/// The write was refused, and the transaction is over with it: another call is refused as well, the commit keeps nothing.
+pub(crate) async fn refused<T>(mut tx: Box<dyn Tx>, write: Result<T, StoreError>) {
+    assert!(matches!(write, Err(StoreError::Backend(_))), "a write outside the scope, or to nothing, is refused");
+    over(&mut *tx).await;
+}
+
+/// After an error every further call of every repository is one.
+pub(crate) async fn over(tx: &mut dyn Tx) {
+    let at = SystemClock.now();
+    let (user, id, role) = (UserId::generate(at), WorkspaceId::generate(at), "member");
+    let answered = [
+        ("users", tx.users().find(user).await.is_ok()),
+        ("sessions", tx.sessions().delete_by_token(&Token::generate("").hash()).await.is_ok()),
+        ("workspaces", tx.workspaces().find(id).await.is_ok()),
+        ("api_keys", tx.api_keys().count(id, at).await.is_ok()),
+        ("invites", tx.invites().list(id, &PageRequest::first(1)).await.is_ok()),
+        ("members", tx.members().insert(&NewMembership { workspace: id, user, role, at }).await.is_ok()),
+        ("limits", tx.limits().usage(id, LIMIT.0).await.is_ok()),
+        ("subscriptions", tx.subscriptions().of_workspace(id).await.is_ok()),
+        ("inbox", tx.inbox().claim(1, at, at).await.is_ok()),
+        ("audit_log", tx.audit_log().list(id, &AuditFilter::default(), &PageRequest::first(1)).await.is_ok()),
+    ];
+    let went_on: Vec<&str> = answered.into_iter().filter(|(_, went_on)| *went_on).map(|(name, _)| name).collect();
+    assert!(went_on.is_empty(), "after an error the transaction is over, but these answer: {went_on:?}");
+}
+
+/// Inserts one row of the product's table, counted under [`LIMIT`], into the transaction's workspace.
+pub(crate) async fn insert_row(tx: &mut dyn Tx) -> Result<(), StoreError> {
+    let insert = "INSERT INTO counted.rows (workspace_id, id) VALUES (kernel.ws(), gen_random_uuid())";
+    sqlx::query(insert).execute(PgTx::of(tx)?.conn()).await.store().map(drop)
+}
+
+/// Deletes one such row.
+pub(crate) async fn delete_row(tx: &mut dyn Tx) -> Result<(), StoreError> {
+    let delete =
+        "DELETE FROM counted.rows WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM counted.rows LIMIT 1)";
+    sqlx::query(delete).execute(PgTx::of(tx)?.conn()).await.store().map(drop)
+}

@@ -1,4 +1,0 @@
-//! The suites of `guard`.
-
-pub(super) mod idempotency;
-pub(super) mod rate_limit;

@@ -1,3 +1,0 @@
-//! The suites of `notify`.
-
-pub(super) mod mailer;

@@ -1,4 +1,0 @@
-//! Rate limits and idempotency.
-
-pub(crate) mod idempotency;
-pub mod rate_limit;

@@ -1,3 +1,0 @@
-//! What people would be told.
-
-pub mod mailer;
