@@ -1,9 +1,10 @@
 //! `GET me/permissions`, `GET …/permissions`: what one may do, and why.
 
 use axum::extract::State;
-use saas_kernel::Scope;
-use saas_kernel::access::{Explanation, PermissionInfo, ReadWorkspace, intern};
+use saas_kernel::Proof;
+use saas_kernel::access::{Explanation, PermissionInfo, intern};
 use saas_kernel::page::PageQuery;
+use saas_kernel::permissions::ReadWorkspace;
 use saas_kernel::tenancy::members;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,7 +30,7 @@ const LIST: &str = "permissions";
 
 /// What the caller may do in one of their workspaces.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Belonging)]
+#[schema(as = Membership)]
 struct BelongingView {
     #[schema(example = "ws_01h455vb4pex5vsknk084sn02q")]
     workspace_id: String,
@@ -49,7 +50,7 @@ async fn mine(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<BelongingView>>, ApiError> {
     let page = session.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+    let mut tx = api.kernel().store().begin(session.scope()).await?;
     let belongings = members::of_user(&session, &mut *tx, &page).await?;
     let roles = api.kernel().roles();
     Ok(List::of_user(&session, LIST, belongings, |belonging| {

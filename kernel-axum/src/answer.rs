@@ -2,9 +2,10 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use saas_kernel::guard::idempotency::{Answer, StoredAnswer};
+use saas_kernel::idempotency::Answer;
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::page::Page;
+use saas_kernel::response::StoredAnswer;
 use saas_kernel::{BoxError, Grant, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -6,9 +6,8 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{Method, Uri};
 use axum::{Router, middleware};
 use saas_kernel::billing::processor::Processor;
-use saas_kernel::error::codes;
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::{Kernel, Refusal};
+use saas_kernel::{Kernel, Refusal, codes};
 use tower::util::option_layer;
 use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -123,7 +122,7 @@ impl App {
             OpenApiRouter::new().merge(billing::inbox::routes()).merge(health::routes()).with_state(api.clone());
         let (inbound, inbound_document) = inbound.split_for_parts();
         document.merge(inbound_document);
-        openapi::finish(&mut document, &api.kernel().settings().brand.name, api.http());
+        openapi::finish(&mut document, &api.kernel().config().brand.name, api.http());
 
         routes
             .method_not_allowed_fallback(method_not_allowed)

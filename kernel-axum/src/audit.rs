@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Datelike, Utc};
-use saas_kernel::access::ReadAudit;
 use saas_kernel::audit::{self, AuditFilter, AuditRecord};
 use saas_kernel::id::{ApiKeyId, UserId};
 use saas_kernel::page::PageQuery;
-use saas_kernel::{Refusal, Scope};
+use saas_kernel::permissions::ReadAudit;
+use saas_kernel::{Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -133,7 +133,7 @@ async fn list(
 ) -> Result<View<List<AuditView>>, ApiError> {
     let (filter, page, list) = query.parse()?;
     let page = can.page(&list, &page)?;
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let entries = audit::list(&can, &mut *tx, &filter, &page).await?;
     Ok(List::of(&can, &list, entries, AuditView::from))
 }

@@ -4,9 +4,8 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use saas_kernel::error::{BoxError, Explained, FieldError, Kind, codes};
-use saas_kernel::store::Replay;
-use saas_kernel::{Error, Refusal, StoreError};
+use saas_kernel::error::{BoxError, Explained, FieldError, Kind, Replay};
+use saas_kernel::{Error, Refusal, StoreError, codes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,7 +17,7 @@ pub enum ApiError {
     /// It is broken; the cause goes to the log, not to the caller.
     Broken(BoxError),
     /// Not an error to the caller: the kept answer of the first request with this idempotency key.
-    Replayed(Box<saas_kernel::guard::idempotency::StoredAnswer>),
+    Replayed(Box<saas_kernel::response::StoredAnswer>),
 }
 
 impl From<Refusal> for ApiError {
@@ -51,8 +50,8 @@ impl From<StoreError> for ApiError {
             StoreError::Serialization | StoreError::Locked => {
                 again(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
             }
-            StoreError::Crowded => {
-                again(&codes::BUSY, "too many calls of this workspace run at once; try again in a second")
+            StoreError::PoolShareExhausted => {
+                again(&codes::BUSY, "too many of your calls, or of this workspace, run at once; try again in a second")
             }
             StoreError::Timeout => {
                 again(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")

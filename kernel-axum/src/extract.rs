@@ -8,10 +8,9 @@ use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
-use saas_kernel::error::codes;
 use saas_kernel::id::ApiKeyId;
 use saas_kernel::identity::sessions::Session;
-use saas_kernel::{Can, Grant, Permission, Refusal};
+use saas_kernel::{Can, Grant, Permission, Refusal, codes};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;

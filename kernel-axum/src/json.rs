@@ -6,8 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use saas_kernel::Refusal;
-use saas_kernel::error::codes;
+use saas_kernel::{Refusal, codes};
 use serde::de::DeserializeOwned;
 
 use crate::app::BodyLimit;

@@ -4,7 +4,7 @@
 //! handler names what it needs and the extractors prove it:
 //!
 //! ```no_run
-//! use saas_kernel::access::ReadWorkspace;
+//! use saas_kernel::permissions::ReadWorkspace;
 //! use saas_kernel_axum::{Allow, ApiError, View};
 //!
 //! async fn handler(can: Allow<ReadWorkspace>) -> Result<View<String>, ApiError> {

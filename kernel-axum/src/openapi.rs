@@ -6,7 +6,8 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::middleware::map_response;
 use axum::response::{Html, Response};
 use axum::routing::get;
-use saas_kernel::error::{Code, codes};
+use saas_kernel::codes;
+use saas_kernel::error::Code;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
@@ -93,7 +94,7 @@ async fn errors() -> Html<String> {
             escape(code.help)
         )
     };
-    let rows: String = codes::ALL.iter().map(row).collect();
+    let rows: String = codes::all().iter().map(row).collect();
     Html(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Error codes</title></head><body>\n<h1>Error codes</h1>\n\
          <table><thead><tr><th>Code</th><th>Status</th><th>What to do</th></tr></thead><tbody>\n{rows}</tbody></table>\n</body></html>\n"

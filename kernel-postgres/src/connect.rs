@@ -13,9 +13,10 @@ use crate::migrate::KERNEL;
 pub struct PgOptions {
     /// At most so many connections. 2 to 4 per core serve requests best; more only queue inside Postgres.
     pub max_connections: u32,
-    /// At most so many of them serve one workspace at a time, so that its rush leaves connections to the others; half of
-    /// them if `None`. Set it to `max_connections` where one workspace is most of the load. Nothing to the system's pool.
-    pub per_workspace: Option<u32>,
+    /// At most so many of them serve one workspace, one caller (a person or an API key), or one client address before the
+    /// caller is known, at a time, so that one rush leaves connections to the others; half of them if `None`. Set it to
+    /// `max_connections` where one workspace is most of the load. The system's pool has no shares.
+    pub share: Option<u32>,
     /// How long a caller waits for one before `unavailable`.
     pub acquire_timeout: Duration,
 }
@@ -26,19 +27,19 @@ impl PgOptions {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             max_connections: u32::try_from(cores * 4).unwrap_or(8).max(8),
-            per_workspace: None,
+            share: None,
             acquire_timeout: Duration::from_millis(1500),
         }
     }
 
     /// For workers and the webhook receiver.
     pub fn system() -> Self {
-        Self { max_connections: 4, per_workspace: None, acquire_timeout: Duration::from_secs(3) }
+        Self { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(3) }
     }
 
-    /// Of connections, to one workspace.
-    pub(crate) fn share(&self) -> usize {
-        let share = self.per_workspace.unwrap_or(self.max_connections.div_ceil(2));
+    /// How many connections one share has; at least 1.
+    pub(crate) fn share_size(&self) -> usize {
+        let share = self.share.unwrap_or(self.max_connections.div_ceil(2));
         usize::try_from(share).unwrap_or(usize::MAX).max(1)
     }
 }

@@ -1,12 +1,13 @@
 //! The records buffer, and its flush: one statement for all audit entries and events of a transaction.
 
 use saas_kernel::StoreError;
+use saas_kernel::access::Standing;
 use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
-use saas_kernel::guard::idempotency::{IdempotencyKey, StoredAnswer};
 use saas_kernel::id::WorkspaceId;
+use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::records::Records;
-use saas_kernel::store::Standing;
+use saas_kernel::response::StoredAnswer;
 use serde_json::{Map, Value};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;

@@ -1,75 +1,120 @@
-//! Each workspace's share of the pool. Callers of one workspace that wait for each other in Postgres, on the same row, hold
-//! a connection each; without a share thirty of them would leave none to anybody else.
+//! Shares of the pool: how many connections one workspace, one caller or one client address holds at a time. Callers that wait for
+//! each other in Postgres, on the same row, hold a connection each; without shares thirty of them would leave none to anybody else.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use saas_kernel::StoreError;
-use saas_kernel::id::WorkspaceId;
+use saas_kernel::actor::Actor;
+use saas_kernel::id::{ApiKeyId, UserId, WorkspaceId};
+use saas_kernel::store::Scope;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The shares of the workspaces that hold connections at this moment.
+/// Whose share of the pool.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum ShareOf {
+    Workspace(WorkspaceId),
+    Person(UserId),
+    ApiKey(ApiKeyId),
+    /// Of callers that are not known yet.
+    Address(IpAddr),
+}
+
+impl ShareOf {
+    /// The share of a known caller; the system has none.
+    pub(crate) fn actor(actor: Actor) -> Option<Self> {
+        match actor {
+            Actor::User(user) | Actor::Staff { staff: user, .. } => Some(Self::Person(user)),
+            Actor::ApiKey(key) => Some(Self::ApiKey(key)),
+            Actor::System(_) => None,
+        }
+    }
+
+    /// The share of the scope's caller.
+    pub(crate) fn caller(scope: &Scope) -> Option<Self> {
+        if scope.is_authenticated() { Self::actor(scope.actor()) } else { scope.network().map(Self::Address) }
+    }
+}
+
+/// The shares that hold connections at this moment.
 pub(crate) struct Shares {
-    connections: usize,
+    size: usize,
     patience: Duration,
-    of: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
+    held: Mutex<HashMap<ShareOf, Arc<Semaphore>>>,
 }
 
 impl Shares {
-    /// So many connections to each; whoever has waited for `patience` is told to come again.
-    pub(crate) fn new(connections: usize, patience: Duration) -> Self {
-        Self { connections, patience, of: Mutex::default() }
+    /// Each has `size` connections; whoever has waited for `patience` is told to come again.
+    pub(crate) fn new(size: usize, patience: Duration) -> Self {
+        Self { size, patience, held: Mutex::default() }
     }
 
-    /// A place in the workspace's share, if one is free.
-    pub(crate) fn try_take(self: &Arc<Self>, workspace: WorkspaceId) -> Option<Share> {
-        let permit = self.places(workspace).try_acquire_owned().ok()?;
-        Some(Share { permit: Some(permit), workspace, shares: self.clone() })
+    /// A place in the share, if one is free.
+    pub(crate) fn try_take(self: &Arc<Self>, of: ShareOf) -> Option<Share> {
+        let permit = self.places(of).try_acquire_owned().ok()?;
+        Some(Share { permit: Some(permit), of, shares: self.clone() })
     }
 
-    /// A place in the workspace's share; first come, first served. Hold no connection meanwhile.
-    pub(crate) async fn take(self: &Arc<Self>, workspace: WorkspaceId) -> Result<Share, StoreError> {
+    /// A place in the share; first come, first served. Hold no connection meanwhile.
+    ///
+    /// # Errors
+    /// `PoolShareExhausted` when none was free in time.
+    pub(crate) async fn take(self: &Arc<Self>, of: ShareOf) -> Result<Share, StoreError> {
         // Whoever gives up waiting, or is dropped, leaves nothing behind either.
-        let mut share = Share { permit: None, workspace, shares: self.clone() };
-        let permit = tokio::time::timeout(self.patience, self.places(workspace).acquire_owned()).await;
-        share.permit = Some(permit.ok().and_then(Result::ok).ok_or(StoreError::Crowded)?);
+        let mut share = Share { permit: None, of, shares: self.clone() };
+        let permit = tokio::time::timeout(self.patience, self.places(of).acquire_owned()).await;
+        share.permit = Some(permit.ok().and_then(Result::ok).ok_or(StoreError::PoolShareExhausted)?);
         Ok(share)
     }
 
-    fn places(&self, workspace: WorkspaceId) -> Arc<Semaphore> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        of.entry(workspace).or_insert_with(|| Arc::new(Semaphore::new(self.connections))).clone()
+    fn places(&self, of: ShareOf) -> Arc<Semaphore> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.entry(of).or_insert_with(|| Arc::new(Semaphore::new(self.size))).clone()
     }
 
-    /// Unless somebody holds or wants a place of it.
-    fn forget(&self, workspace: WorkspaceId) {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if of.get(&workspace).is_some_and(|places| Arc::strong_count(places) == 1) {
-            of.remove(&workspace);
+    /// Removes the share unless somebody holds or wants a place of it.
+    fn forget(&self, of: ShareOf) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.get(&of).is_some_and(|places| Arc::strong_count(places) == 1) {
+            held.remove(&of);
         }
     }
 }
 
 impl fmt::Debug for Shares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shares").field("connections", &self.connections).finish_non_exhaustive()
+        f.debug_struct("Shares").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
-/// A place in a workspace's share, held until it is dropped.
+/// A place in a share, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     permit: Option<OwnedSemaphorePermit>,
-    workspace: WorkspaceId,
+    of: ShareOf,
     shares: Arc<Shares>,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         self.permit = None;
-        self.shares.forget(self.workspace);
+        self.shares.forget(self.of);
+    }
+}
+
+/// The places that a transaction holds: in its caller's share and in its workspace's.
+#[derive(Debug, Default)]
+pub(crate) struct HeldShares {
+    pub(crate) caller: Option<Share>,
+    pub(crate) workspace: Option<Share>,
+}
+
+impl HeldShares {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.caller.is_none() && self.workspace.is_none()
     }
 }
 
@@ -85,12 +130,13 @@ mod tests {
     async fn a_share_is_held_waited_for_and_forgotten() {
         let shares = Arc::new(Shares::new(2, Duration::from_millis(20)));
         let at = std::time::SystemTime::UNIX_EPOCH.into();
-        let (busy, other) = (WorkspaceId::generate(at), WorkspaceId::generate(at));
+        let (busy, other) =
+            (ShareOf::Workspace(WorkspaceId::generate(at)), ShareOf::Workspace(WorkspaceId::generate(at)));
         let one = shares.try_take(busy).unwrap();
         let two = shares.take(busy).await.unwrap();
         assert!(shares.try_take(busy).is_none());
         assert!(shares.try_take(other).is_some(), "another workspace has a share of its own");
-        assert!(matches!(shares.take(busy).await, Err(StoreError::Crowded)));
+        assert!(matches!(shares.take(busy).await, Err(StoreError::PoolShareExhausted)));
         let (waits, shares_again) = (shares.clone(), shares.clone());
         let third = tokio::spawn(async move { waits.take(busy).await.is_ok() });
         drop(one);
@@ -102,6 +148,6 @@ mod tests {
         drop(both);
         drop(leaves);
         drop(two);
-        assert!(shares_again.of.lock().unwrap().is_empty(), "nothing is kept of workspaces at rest");
+        assert!(shares_again.held.lock().unwrap().is_empty(), "nothing is kept of workspaces at rest");
     }
 }

@@ -1,8 +1,8 @@
 //! Whether what let a transaction's caller in, a membership in a role or a key, still holds.
 
 use saas_kernel::StoreError;
+use saas_kernel::access::Standing;
 use saas_kernel::id::WorkspaceId;
-use saas_kernel::store::{Reach, Standing};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -36,10 +36,8 @@ fn queue(workspace: WorkspaceId, of: Uuid) -> i64 {
 impl PgTx {
     /// What the commit looks at again.
     pub(crate) fn standing(&self) -> Option<(WorkspaceId, &Standing)> {
-        match (self.scope_ref().standing(), self.scope_ref().reach()) {
-            (Some(standing), Reach::Tenant(workspace)) if !self.changed_own_standing => Some((workspace, standing)),
-            _ => None,
-        }
+        let (workspace, standing) = (self.scope_ref().workspace()?, self.scope_ref().standing()?);
+        (!self.changed_own_standing).then_some((workspace, standing))
     }
 
     /// Before somebody's membership or key is changed: waits for their commits that have looked, and for others who change it.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use saas_kernel::actor::Actor;
+use saas_kernel::checkout::Checkout;
 use saas_kernel::identity::lookups::Lookups;
-use saas_kernel::store::{Checkout, Reach};
-use saas_kernel::{Grant, Scope, Store, StoreError, Tx};
+use saas_kernel::store::Reach;
+use saas_kernel::{Ctx, Grant, Proof, Scope, Store, StoreError, Tx};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -13,7 +15,7 @@ use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::identity::lookups::PgLookups;
-use crate::share::{Share, Shares};
+use crate::share::{HeldShares, Share, ShareOf, Shares};
 use crate::tx::PgTx;
 
 /// The system of record as requests see it. Cheap to clone.
@@ -23,10 +25,11 @@ pub struct PgStore {
     shares: Arc<Shares>,
 }
 
-/// A connection that authenticated a request, and the pool it belongs to.
+/// A connection that authenticated a request, the pool it belongs to, and its place in the caller's share.
 pub(crate) struct Parked {
-    pub(crate) pool: Arc<PgPool>,
-    pub(crate) connection: PoolConnection<Postgres>,
+    pool: Arc<PgPool>,
+    connection: PoolConnection<Postgres>,
+    share: Option<Share>,
 }
 
 impl PgStore {
@@ -44,7 +47,7 @@ impl PgStore {
     /// As [`PgStore::connect`].
     pub async fn connect_with(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
         let pool = connect::pool(url, options, "kernel_app").await?;
-        Ok(Self { pool: Arc::new(pool), shares: Arc::new(Shares::new(options.share(), options.acquire_timeout)) })
+        Ok(Self { pool: Arc::new(pool), shares: Arc::new(Shares::new(options.share_size(), options.acquire_timeout)) })
     }
 
     /// Begins a transaction in the proof's workspace, ready for the product's own SQL through [`PgTx::conn`]. `BEGIN` and
@@ -53,46 +56,63 @@ impl PgStore {
     /// # Errors
     /// `Replay` when the key was used: return it, the HTTP layer answers with what is kept.
     pub async fn begin_tenant(&self, grant: &Grant) -> Result<PgTx, StoreError> {
-        self.open(Scope::of(grant)).await
+        self.open(grant.scope()).await
     }
 
-    /// The connection that waits in `checkout`, if it is of this pool, or another one.
-    async fn checkout(&self, checkout: &Checkout) -> Result<PoolConnection<Postgres>, StoreError> {
-        match checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool)) {
-            Some(parked) => Ok(parked.connection),
-            None => self.pool.acquire().await.store(),
+    /// Keeps `connection` for the transaction of the caller who was found with it, if their share has a place; else it goes back
+    /// to the pool, and the transaction waits for a place without one.
+    pub(crate) fn park(&self, connection: PoolConnection<Postgres>, actor: Actor) -> Checkout {
+        let share = ShareOf::actor(actor).map(|of| self.shares.try_take(of));
+        match share {
+            Some(None) => Checkout::default(),
+            share => Checkout::holding(Parked { pool: self.pool.clone(), connection, share: share.flatten() }),
         }
     }
 
-    /// A place in the share of the scope's workspace. The connection that authenticated the call does not wait for it: it
-    /// goes back to the pool, where somebody else may need it.
-    async fn share(&self, scope: &Scope) -> Result<Option<Share>, StoreError> {
-        let workspace = match scope.reach() {
-            Reach::Tenant(workspace) | Reach::Founding(_, workspace) | Reach::Joining(_, workspace) => workspace,
-            Reach::User(_) | Reach::System(_) => return Ok(None),
+    fn parked(&self, checkout: &Checkout) -> Option<Parked> {
+        checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool))
+    }
+
+    /// A connection, and places in the shares of the scope's caller and workspace. The connection that authenticated the call is
+    /// used if there are places at once; it does not wait for them, but goes back to the pool, where somebody else may need it.
+    async fn connection(&self, scope: &Scope) -> Result<(PoolConnection<Postgres>, HeldShares), StoreError> {
+        let (caller, workspace) = (ShareOf::caller(scope), scope.workspace().map(ShareOf::Workspace));
+        let parked = self.parked(scope.checkout());
+        let (connection, share) = match parked {
+            Some(parked) => (Some(parked.connection), parked.share),
+            None => (None, None),
         };
-        if let Some(share) = self.shares.try_take(workspace) {
-            return Ok(Some(share));
+        let share = share.or_else(|| caller.and_then(|of| self.shares.try_take(of)));
+        let held = HeldShares { caller: share, workspace: workspace.and_then(|of| self.shares.try_take(of)) };
+        if held.caller.is_some() == caller.is_some() && held.workspace.is_some() == workspace.is_some() {
+            return match connection {
+                Some(connection) => Ok((connection, held)),
+                None => Ok((self.pool.acquire().await.store()?, held)),
+            };
         }
-        drop(scope.checkout().take::<Parked>());
-        self.shares.take(workspace).await.map(Some)
+        drop((connection, held));
+        let mut held = HeldShares::default();
+        if let Some(of) = caller {
+            held.caller = Some(self.shares.take(of).await?);
+        }
+        if let Some(of) = workspace {
+            held.workspace = Some(self.shares.take(of).await?);
+        }
+        Ok((self.pool.acquire().await.store()?, held))
     }
 
     async fn open(&self, scope: Scope) -> Result<PgTx, StoreError> {
+        let Reach::Rows { person, workspace } = scope.reach() else { return Err(StoreError::Scope) };
         // Only typed UUIDs are put into the text.
-        let sql = match scope.reach() {
-            Reach::Tenant(workspace) => format!("BEGIN; SET LOCAL app.workspace_id = '{}'", workspace.uuid()),
-            Reach::User(user) => format!("BEGIN; SET LOCAL app.self_id = '{}'", user.uuid()),
-            Reach::Founding(user, workspace) | Reach::Joining(user, workspace) => format!(
-                "BEGIN; SET LOCAL app.workspace_id = '{}'; SET LOCAL app.self_id = '{}'",
-                workspace.uuid(),
-                user.uuid()
-            ),
-            Reach::System(_) => return Err(StoreError::Scope),
-        };
-        let share = self.share(&scope).await?;
-        let connection = self.checkout(scope.checkout()).await?;
-        let mut tx = PgTx::new(begin(connection, sql).await?, scope, share);
+        let mut sql = "BEGIN".to_owned();
+        if let Some(workspace) = workspace {
+            sql.push_str(&format!("; SET LOCAL app.workspace_id = '{}'", workspace.uuid()));
+        }
+        if let Some(person) = person {
+            sql.push_str(&format!("; SET LOCAL app.self_id = '{}'", person.uuid()));
+        }
+        let (connection, shares) = self.connection(&scope).await?;
+        let mut tx = PgTx::new(begin(connection, sql).await?, scope, shares);
         tx.claim_idempotency_key().await?;
         Ok(tx)
     }
@@ -104,9 +124,18 @@ impl Store for PgStore {
         Ok(Box::new(self.open(scope).await?))
     }
 
-    async fn lookups(&self, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
-        let connection = self.checkout(checkout).await?;
-        Ok(Box::new(PgLookups(Parked { pool: self.pool.clone(), connection })))
+    async fn lookups(&self, ctx: &Ctx, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
+        let (connection, share) = match self.parked(checkout) {
+            Some(parked) => (parked.connection, parked.share),
+            None => {
+                let share = match ctx.network() {
+                    Some(address) => Some(self.shares.take(ShareOf::Address(address)).await?),
+                    None => None,
+                };
+                (self.pool.acquire().await.store()?, share)
+            }
+        };
+        Ok(Box::new(PgLookups { store: self.clone(), connection, _share: share }))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

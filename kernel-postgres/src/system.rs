@@ -1,13 +1,14 @@
 //! The system login: sees every workspace, by policies of its own. Never reachable from a request's types.
 
 use async_trait::async_trait;
-use saas_kernel::billing::catalog::Catalog;
+use saas_kernel::access::catalog::Catalog;
 use saas_kernel::{Scope, StoreError, SystemStore, Tx};
 use sqlx::PgPool;
 
 use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
+use crate::share::HeldShares;
 use crate::tx::PgTx;
 
 /// The system of record as workers, the webhook receiver and staff see it. Cheap to clone.
@@ -29,7 +30,7 @@ impl PgSystem {
     /// `Unavailable` when there is no connection.
     pub async fn begin_system(&self, part: &'static str) -> Result<PgTx, StoreError> {
         let connection = self.0.acquire().await.store()?;
-        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part), None))
+        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part), HeldShares::default()))
     }
 
     /// Tells the database what the plans allow, so that every workspace's caps are those of its plan. Run it when the

@@ -3,25 +3,15 @@
 use std::any::Any;
 
 use async_trait::async_trait;
-use saas_kernel::audit::AuditLog;
-use saas_kernel::billing::inbox::Inbox;
-use saas_kernel::billing::limits::Limits;
-use saas_kernel::billing::subscription::Subscriptions;
-use saas_kernel::guard::idempotency::Answer;
-use saas_kernel::identity::api_keys::ApiKeys;
-use saas_kernel::identity::sessions::Sessions;
-use saas_kernel::identity::users::Users;
+use saas_kernel::idempotency::Answer;
 use saas_kernel::records::Records;
 use saas_kernel::store::sealed::Sealed;
-use saas_kernel::tenancy::invites::Invites;
-use saas_kernel::tenancy::members::Members;
-use saas_kernel::tenancy::workspaces::Workspaces;
 use saas_kernel::{Scope, StoreError, Tx};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::error::PgResult;
 use crate::records::Buffer;
-use crate::share::Share;
+use crate::share::HeldShares;
 
 /// A Postgres transaction of one scope. Dropping it rolls back.
 #[derive(Debug)]
@@ -33,14 +23,14 @@ pub struct PgTx {
     pub(crate) changed_own_standing: bool,
 }
 
-/// The transaction and its place in the workspace's share. Dropping it rolls back. Dropped in the middle of a statement that
-/// waits for others, because its caller left, it keeps the place until the statement has ended: the connection is not free
+/// The transaction and the shares of the pool that it counts in. Dropping it rolls back. Dropped in the middle of a statement that
+/// waits for others, because its caller left, it keeps the shares until the statement has ended: the connection is not free
 /// before.
 #[derive(Debug)]
 struct Open {
     /// Taken by the commit and by dropping only, after which nobody has the value.
     tx: Option<Transaction<'static, Postgres>>,
-    share: Option<Share>,
+    shares: HeldShares,
     in_statement: bool,
 }
 
@@ -62,22 +52,23 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let (Some(tx), Some(share)) = (self.tx.take(), self.share.take()) else { return };
+        let (Some(tx), shares) = (self.tx.take(), std::mem::take(&mut self.shares)) else { return };
         if self.in_statement
+            && !shares.is_empty()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
                 // Waits for the statement first. Should it fail, the connection is gone.
                 drop(tx.rollback().await);
-                drop(share);
+                drop(shares);
             });
         }
     }
 }
 
 impl PgTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, share: Option<Share>) -> Self {
-        let open = Open { tx: Some(tx), share, in_statement: false };
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares) -> Self {
+        let open = Open { tx: Some(tx), shares, in_statement: false };
         Self { open, scope, buffer: Buffer::default(), changed_own_standing: false }
     }
 
@@ -138,36 +129,6 @@ impl Sealed for PgTx {}
 impl Tx for PgTx {
     fn scope(&self) -> &Scope {
         &self.scope
-    }
-    fn users(&mut self) -> &mut dyn Users {
-        self
-    }
-    fn sessions(&mut self) -> &mut dyn Sessions {
-        self
-    }
-    fn api_keys(&mut self) -> &mut dyn ApiKeys {
-        self
-    }
-    fn workspaces(&mut self) -> &mut dyn Workspaces {
-        self
-    }
-    fn invites(&mut self) -> &mut dyn Invites {
-        self
-    }
-    fn members(&mut self) -> &mut dyn Members {
-        self
-    }
-    fn limits(&mut self) -> &mut dyn Limits {
-        self
-    }
-    fn subscriptions(&mut self) -> &mut dyn Subscriptions {
-        self
-    }
-    fn inbox(&mut self) -> &mut dyn Inbox {
-        self
-    }
-    fn audit_log(&mut self) -> &mut dyn AuditLog {
-        self
     }
     fn records(&mut self) -> &mut dyn Records {
         &mut self.buffer

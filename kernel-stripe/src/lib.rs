@@ -20,7 +20,8 @@ mod subscription;
 use chrono::{DateTime, Utc};
 use saas_kernel::billing::provider::{BillingFact, BillingProvider, Headers, ProviderEvent};
 use saas_kernel::billing::subscription::Change;
-use saas_kernel::error::{Refusal, codes};
+use saas_kernel::codes;
+use saas_kernel::error::Refusal;
 use serde_json::Value;
 
 pub use config::{ConfigError, StripeBilling};

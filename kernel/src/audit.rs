@@ -1,5 +1,8 @@
 //! Who did what, when, to what: one entry per privileged action, in the action's own transaction, append-only.
 
+mod flow;
+pub mod names;
+
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,48 +12,21 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::access::{Can, ReadAudit};
-use crate::actor::{Actor, ActorRef};
-use crate::ctx::Ctx;
-use crate::error::{Error, Refusal};
-use crate::id::{AuditId, WorkspaceId};
-use crate::page::{Page, PageRequest, Position};
-use crate::store::{StoreError, Tx};
+use crate::base::actor::{Actor, ActorRef};
+use crate::base::ctx::Ctx;
+use crate::base::error::StoreError;
+use crate::base::id::{AuditId, WorkspaceId};
+use crate::base::page::{Page, PageRequest, Position};
 
-/// The taxonomy. Products add their own as `&'static str` of the same form.
-pub mod action {
-    /// A workspace was founded.
-    pub const WORKSPACE_CREATE: &str = "workspace.create";
-    /// A workspace's name, slug or settings changed.
-    pub const WORKSPACE_UPDATE: &str = "workspace.update";
-    /// Somebody was invited.
-    pub const MEMBER_INVITE: &str = "member.invite";
-    /// An invite was revoked.
-    pub const MEMBER_INVITE_REVOKE: &str = "member.invite_revoke";
-    /// An invite was accepted.
-    pub const MEMBER_JOIN: &str = "member.join";
-    /// A member got another role.
-    pub const MEMBER_ROLE_CHANGE: &str = "member.role_change";
-    /// A member was removed.
-    pub const MEMBER_REMOVE: &str = "member.remove";
-    /// A member left.
-    pub const MEMBER_LEAVE: &str = "member.leave";
-    /// An API key was made.
-    pub const API_KEY_CREATE: &str = "api_key.create";
-    /// An API key was revoked.
-    pub const API_KEY_REVOKE: &str = "api_key.revoke";
-    /// A subscription began.
-    pub const SUBSCRIPTION_CREATED: &str = "billing.subscription_created";
-    /// A subscription changed.
-    pub const SUBSCRIPTION_UPDATED: &str = "billing.subscription_updated";
-    /// A subscription ended.
-    pub const SUBSCRIPTION_CANCELLED: &str = "billing.subscription_cancelled";
-    /// A row of the product was made.
-    pub const RESOURCE_CREATE: &str = "resource.create";
-    /// A row of the product changed.
-    pub const RESOURCE_UPDATE: &str = "resource.update";
-    /// A row of the product was deleted.
-    pub const RESOURCE_DELETE: &str = "resource.delete";
+pub use flow::{list, record, record_with};
+pub use names::action;
+
+crate::base::repositories::repositories! {
+    /// The audit pillar's repositories.
+    pub trait AuditRepositories {
+        /// The audit log, to be read.
+        audit_log: AuditLog;
+    }
 }
 
 /// An entry on its way to the log.
@@ -110,37 +86,6 @@ impl AuditEntry {
         self.meta = meta;
         self
     }
-}
-
-/// Records that the caller did `action` to the thing `id` of kind `target`, if and when the transaction commits.
-///
-/// # Errors
-/// When the transaction is of another workspace.
-pub fn record<P>(
-    can: &Can<P>,
-    tx: &mut dyn Tx,
-    action: &'static str,
-    target: &'static str,
-    id: impl Display,
-) -> Result<(), Error> {
-    record_with(can, tx, action, target, id, Value::Null)
-}
-
-/// [`record`] with what else is worth knowing.
-///
-/// # Errors
-/// When the transaction is of another workspace.
-pub fn record_with<P>(
-    can: &Can<P>,
-    tx: &mut dyn Tx,
-    action: &'static str,
-    target: &'static str,
-    id: impl Display,
-    meta: Value,
-) -> Result<(), Error> {
-    let entry = AuditEntry::new(can.ctx(), can.actor(), can.workspace(), action).target(target, id).meta(meta);
-    can.enter(tx)?.records().audit(entry);
-    Ok(())
 }
 
 /// An entry as read back.
@@ -204,22 +149,4 @@ pub trait AuditLog: Send {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
-}
-
-/// The workspace's log, newest first.
-///
-/// # Errors
-/// `validation_failed` when the period is empty.
-pub async fn list(
-    can: &Can<ReadAudit>,
-    tx: &mut dyn Tx,
-    filter: &AuditFilter,
-    page: &PageRequest,
-) -> Result<Page<AuditRecord>, Error> {
-    if let (Some(from), Some(until)) = (filter.from, filter.until)
-        && from >= until
-    {
-        return Err(Refusal::field("until", "must be later than `from`").into());
-    }
-    Ok(can.enter(tx)?.audit_log().list(can.workspace(), filter, page).await?)
 }

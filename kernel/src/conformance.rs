@@ -21,7 +21,7 @@ mod rate_limiter;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use crate::error::BoxError;
+use crate::base::error::BoxError;
 
 pub use billing_provider::{Deliveries, billing_provider};
 pub use clock::clock;

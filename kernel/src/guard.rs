@@ -1,4 +1,5 @@
-//! What stands before the work: rate limits and idempotency.
+//! Rate limits and idempotency.
 
 pub mod idempotency;
+pub mod names;
 pub mod rate_limit;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::error::Error;
-use crate::id::UserId;
+use crate::base::error::Error;
+use crate::base::id::UserId;
 use crate::identity::users::Email;
 use crate::store::Tx;
 use crate::tenancy::workspaces::Workspace;

@@ -5,32 +5,36 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::access::{self, PermissionInfo, Roles};
-use crate::billing::catalog::Catalog;
+use crate::access::catalog::Catalog;
+use crate::access::{PermissionInfo, Policy, Roles};
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::ctx::Ctx;
+use crate::base::error::{Error, Refusal};
+use crate::base::secret::{SigningKey, Token};
 use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
-use crate::clock::{Clock, SystemClock};
-use crate::config::{Brand, ProductConfig};
-use crate::error::{Error, Refusal};
-use crate::guard::rate_limit::{Bucket, RateLimiter, RateLimits, refusal};
-use crate::hooks::{Hooks, NoHooks};
-use crate::identity::noting::Noting;
-use crate::identity::password::Passwords;
-use crate::identity::sessions::SessionLife;
+use crate::config::ProductConfig;
+use crate::guard::rate_limit::{Bucket, RateLimiter, refusal};
+use crate::hooks::{Hooks, NoHooks, SignedUp};
+use crate::identity::authenticate::{Authenticator, Caller, Keep, KeyCaller};
+use crate::identity::login::{self, LoggedIn, VerifiedLogin};
+use crate::identity::lookups::WorkspaceRef;
+use crate::identity::password::{Password, Passwords};
+use crate::identity::sign_up::{self, SignUp};
+use crate::identity::users::Email;
 use crate::memory::rate_limit::MemoryRateLimiter;
+use crate::names::permissions;
 use crate::notify::mailer::{Mailer, NoMailer};
-use crate::secret::SigningKey;
-use crate::store::{Store, SystemStore};
-use crate::tenancy::invites::InviteRules;
+use crate::store::{Store, SystemStore, Tx};
 
 /// Everything a request needs that is not the request. Cheap to clone.
 #[derive(Clone)]
 pub struct Kernel(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
-    catalog: Arc<Catalog>,
-    roles: Roles,
+    config: ProductConfig,
+    policy: Arc<Policy>,
+    authenticator: Authenticator,
     store: Arc<dyn Store>,
     system: Option<Arc<dyn SystemStore>>,
     billing: Option<Arc<dyn BillingProvider>>,
@@ -39,23 +43,6 @@ struct Inner {
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
     passwords: Passwords,
-    noting: Noting,
-    signing_key: SigningKey,
-}
-
-/// What can be set without code.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Name and colours.
-    pub brand: Brand,
-    /// How long sessions last.
-    pub session_life: SessionLife,
-    /// The rate limits.
-    pub rate_limits: RateLimits,
-    /// What holds for invites.
-    pub invites: InviteRules,
-    /// How many API keys of one workspace can be in force.
-    pub most_api_keys: u64,
 }
 
 impl Kernel {
@@ -63,7 +50,7 @@ impl Kernel {
     pub fn builder(config: ProductConfig) -> KernelBuilder {
         KernelBuilder {
             config,
-            permissions: access::PERMISSIONS.to_vec(),
+            permissions: permissions::all(),
             store: None,
             system: None,
             billing: None,
@@ -81,19 +68,24 @@ impl Kernel {
         &self.0.store
     }
 
+    /// The roles, the plans and the signing key, as they are shared with grants and sessions.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.0.policy
+    }
+
     /// The plans.
     pub fn catalog(&self) -> &Arc<Catalog> {
-        &self.0.catalog
+        &self.0.policy.catalog
     }
 
     /// The roles and the registry of permissions.
     pub fn roles(&self) -> &Roles {
-        &self.0.roles
+        &self.0.policy.roles
     }
 
-    /// What was configured.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
+    /// The product's configuration.
+    pub fn config(&self) -> &ProductConfig {
+        &self.0.config
     }
 
     /// The product's plug-points.
@@ -111,13 +103,62 @@ impl Kernel {
         &*self.0.mailer
     }
 
-    pub(crate) fn noting(&self) -> &Noting {
-        &self.0.noting
+    /// The caller behind a session's `token`, or `None` if it is unknown, expired or revoked. See [`Authenticator::session`].
+    ///
+    /// # Errors
+    /// Those of the system of record.
+    pub async fn authenticate(
+        &self,
+        ctx: Ctx,
+        token: &Token,
+        workspace: Option<&WorkspaceRef>,
+        keep: Keep,
+    ) -> Result<Option<Caller>, Error> {
+        self.0.authenticator.session(ctx, token, workspace, keep).await
     }
 
-    /// Signs what leaves the product and comes back.
-    pub fn signing_key(&self) -> &SigningKey {
-        &self.0.signing_key
+    /// The program behind an API key's `token`, or `None` if the key is unknown, expired or revoked. See
+    /// [`Authenticator::api_key`].
+    ///
+    /// # Errors
+    /// Those of the system of record.
+    pub async fn authenticate_key(
+        &self,
+        ctx: Ctx,
+        token: &Token,
+        workspace: Option<&WorkspaceRef>,
+        keep: Keep,
+    ) -> Result<Option<KeyCaller>, Error> {
+        self.0.authenticator.api_key(ctx, token, workspace, keep).await
+    }
+
+    /// Checks e-mail and password. See [`login::verify`].
+    ///
+    /// # Errors
+    /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` in a storm.
+    pub async fn verify_login(&self, ctx: Ctx, email: &Email, password: Password) -> Result<VerifiedLogin, Error> {
+        login::verify(&*self.0.store, &self.0.passwords, ctx, email, password).await
+    }
+
+    /// Begins a session and ends the one the browser came with. See [`login::begin_session`].
+    ///
+    /// # Errors
+    /// Those of the system of record.
+    pub async fn begin_session(
+        &self,
+        login: &VerifiedLogin,
+        tx: &mut dyn Tx,
+        replaced: Option<&Token>,
+    ) -> Result<LoggedIn, Error> {
+        login::begin_session(login, tx, self.0.config.sessions, replaced).await
+    }
+
+    /// Makes account, workspace, membership and what the product's hook adds. See [`sign_up::sign_up`].
+    ///
+    /// # Errors
+    /// Those of the system of record and of the hook.
+    pub async fn sign_up(&self, prepared: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
+        sign_up::sign_up(prepared, tx, self.catalog(), self.hooks()).await
     }
 
     /// What time it is.
@@ -136,14 +177,14 @@ impl Kernel {
     /// # Errors
     /// `rate_limited`, with when to try again.
     pub async fn rate_limit(&self, bucket: Bucket, key: impl FnOnce() -> String) -> Result<(), Refusal> {
-        let Some(quota) = self.0.settings.rate_limits.quota(bucket) else { return Ok(()) };
+        let Some(quota) = self.0.config.rate_limits.quota(bucket) else { return Ok(()) };
         self.0.limiter.check(bucket, &key(), quota).await.map_err(refusal)
     }
 }
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kernel").field("settings", &self.0.settings).finish_non_exhaustive()
+        f.debug_struct("Kernel").field("config", &self.0.config).finish_non_exhaustive()
     }
 }
 
@@ -228,7 +269,7 @@ impl KernelBuilder {
     /// Checks everything that can be checked before the first request.
     ///
     /// # Errors
-    /// Every mistake, one a line: no store, a role with a permission nobody declared, a permission declared twice.
+    /// All configuration errors, one per line: no store, a role with a permission nobody declared, a permission declared twice.
     pub fn build(self) -> Result<Kernel, Error> {
         let mut problems = Vec::new();
         let roles = Roles::resolve(&self.config.roles, self.permissions).map_err(|found| problems.extend(found)).ok();
@@ -239,16 +280,15 @@ impl KernelBuilder {
             return Err(Error::broken(format!("the kernel cannot be built:\n  {}", problems.join("\n  "))));
         };
         let config = self.config;
-        Ok(Kernel(Arc::new(Inner {
-            settings: Settings {
-                brand: config.brand,
-                session_life: config.session_life,
-                rate_limits: config.rate_limits,
-                invites: config.invites,
-                most_api_keys: config.most_api_keys,
-            },
-            catalog: Arc::new(config.catalog),
+        let policy = Arc::new(Policy {
             roles,
+            catalog: config.catalog.clone(),
+            signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
+        });
+        Ok(Kernel(Arc::new(Inner {
+            authenticator: Authenticator::new(store.clone(), policy.clone(), config.sessions),
+            config,
+            policy,
             store,
             system: self.system,
             billing: self.billing,
@@ -257,8 +297,6 @@ impl KernelBuilder {
             limiter: self.limiter,
             mailer: self.mailer,
             passwords: Passwords::new(self.hash_threads)?,
-            noting: Noting::default(),
-            signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
         })))
     }
 }

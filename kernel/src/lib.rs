@@ -1,28 +1,31 @@
-//! The SaaS kernel: what every B2B product rebuilds, as ports and pure domain logic. It asks no network and no
-//! database (it only reads the product's configuration file); adapters (`saas-kernel-postgres`, `saas-kernel-stripe`, `saas-kernel-axum` …) do it.
+//! The SaaS kernel: what every B2B product rebuilds, as ports and pure domain logic. It does no network or database I/O; the adapters
+//! (`saas-kernel-postgres`, `saas-kernel-stripe`, `saas-kernel-axum` …) do. It reads only the product's configuration file.
 //!
 //! # Map
 //!
-//! | module | holds |
-//! |---|---|
-//! | [`kernel`] | [`Kernel`], put together once from configuration and adapters |
-//! | [`ctx`], [`actor`], [`id`], [`clock`], [`page`], [`secret`], [`error`] | who asks, when, in which words; ids, cursors, secrets, refusals |
-//! | [`store`], [`records`] | the persistence seam: [`Store`], [`Tx`], [`Scope`] |
-//! | [`access`] | permissions as types, the role matrix, [`Grant`] and [`Can`] |
-//! | [`identity`] | accounts, passwords, sessions, API keys |
-//! | [`tenancy`] | workspaces, their members and invites |
-//! | [`billing`] | plans, subscriptions, entitlements, limits, the webhook inbox |
-//! | [`audit`], [`events`] | what happened, for the record and for others |
-//! | [`guard`] | rate limits and idempotency |
-//! | [`hooks`], [`config`] | where the product plugs in |
-//! | [`notify`] | mail |
-//! | [`memory`] | in-process adapters |
-//! | `conformance` | what every adapter must do, as suites to run (feature `conformance`) |
+//! The modules are floors: each uses its own floor and those above it in this table, never one below. A test proves it.
+//!
+//! | floor | module | holds |
+//! |---|---|---|
+//! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets, text |
+//! | 2 | [`access`] | permissions as types, roles, the plans, [`Grant`] and [`Can`] |
+//! | 3 | [`identity`] | accounts, passwords, sessions, API keys |
+//! | 3 | [`tenancy`] | workspaces, their members and invites |
+//! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |
+//! | 3 | [`audit`], [`events`] | what happened, for the record and for others |
+//! | 3 | [`guard`], [`notify`] | rate limits and idempotency; mail |
+//! | 4 | [`store`], [`records`] | the persistence seam: [`Store`], [`Tx`], [`Scope`] |
+//! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, beside the thing they are about |
+//! | 5 | [`memory`] | in-process adapters of the ports |
+//! | 6 | [`kernel`], [`config`] | [`Kernel`], put together once from configuration and adapters |
+//! | | [`names`] | the error codes, permissions, audit actions and event subjects of all pillars |
+//! | | `conformance` | what every adapter of a port must do, as suites to run (feature `conformance`) |
 //!
 //! # A mutation
 //!
 //! ```no_run
-//! use saas_kernel::{Can, Error, Tx, access::UpdateWorkspace, audit};
+//! use saas_kernel::permissions::UpdateWorkspace;
+//! use saas_kernel::{Can, Error, Tx, audit};
 //!
 //! // The permission is a parameter: without the check there is nothing to call this with.
 //! fn note(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx) -> Result<(), Error> {
@@ -32,41 +35,37 @@
 #![warn(missing_docs)]
 
 pub mod access;
-pub mod actor;
 pub mod audit;
+pub mod base;
 pub mod billing;
-pub mod clock;
 pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod ctx;
-pub mod error;
 pub mod events;
 pub mod guard;
 pub mod hooks;
-pub mod id;
 pub mod identity;
 pub mod kernel;
 pub mod memory;
+pub mod names;
 pub mod notify;
-pub mod page;
 pub mod records;
-pub mod secret;
 pub mod store;
 pub mod tenancy;
-pub mod text;
 
 pub use access::{Can, Grant, Permission};
-pub use actor::Actor;
+pub use base::actor::Actor;
+pub use base::ctx::Ctx;
+pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
+pub use base::id::Id;
+pub use base::{actor, checkout, clock, ctx, error, id, idempotency, page, response, secret, text};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;
-pub use ctx::Ctx;
-pub use error::{BoxError, Error, Fields, Refusal};
 pub use hooks::Hooks;
-pub use id::Id;
 pub use kernel::{Kernel, KernelBuilder};
-pub use store::{Scope, Store, StoreError, SystemStore, Tx};
+pub use names::{actions, codes, permissions, subjects};
+pub use store::{Proof, Scope, Store, SystemStore, Tx};
 
 #[doc(hidden)]
 pub use chrono::{DateTime, Utc};

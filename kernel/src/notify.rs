@@ -1,3 +1,4 @@
-//! What people are told outside the product.
+//! Mail.
 
 pub mod mailer;
+pub mod names;

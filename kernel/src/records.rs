@@ -2,8 +2,9 @@
 //! transaction and written by its commit in one statement, so that they exist exactly when the change exists.
 
 use crate::audit::AuditEntry;
+use crate::base::idempotency::IdempotencyKey;
+use crate::base::response::StoredAnswer;
 use crate::events::OutboxEvent;
-use crate::guard::idempotency::{IdempotencyKey, StoredAnswer};
 
 /// Repository: the buffer. Nothing is sent before the commit.
 pub trait Records: Send {

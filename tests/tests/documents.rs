@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use saas_kernel::error::codes;
+use saas_kernel::codes;
 use saas_kernel_axum::status;
 use saas_kernel_tests::TestResult;
 
@@ -12,7 +12,7 @@ fn the_error_codes_are_documented() -> TestResult {
                     programs go by `code`, people by `message`, which says the rule and the way out. A product adds its own with `codes!`.\n\n\
                     | code | status | what to do |\n|---|---|---|\n"
         .to_owned();
-    for code in codes::ALL {
+    for code in codes::all() {
         writeln!(text, "| `{}` | {} | {} |", code.name, status(code.kind).as_u16(), code.help)?;
     }
     let committed = include_str!("../../docs/errors.md");

@@ -130,8 +130,7 @@ async fn grant_of(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_pool_is_said_quickly() -> TestResult {
     let app = TestApp::start_with(|settings| {
-        settings.pool =
-            PgOptions { max_connections: 2, per_workspace: Some(2), acquire_timeout: Duration::from_millis(300) };
+        settings.pool = PgOptions { max_connections: 2, share: Some(2), acquire_timeout: Duration::from_millis(300) };
     })
     .await?;
     let ada = app.sign_up("Ada").await?;

@@ -16,7 +16,7 @@ const WAITING: &str =
 
 /// Four connections, of which a workspace has two.
 async fn app(patience: Duration) -> Result<TestApp, BoxError> {
-    let pool = PgOptions { max_connections: 4, per_workspace: None, acquire_timeout: patience };
+    let pool = PgOptions { max_connections: 4, share: None, acquire_timeout: patience };
     TestApp::start_on(patient_db().await?, |settings| settings.pool = pool).await
 }
 
@@ -93,7 +93,7 @@ async fn a_full_share_is_a_clear_refusal() -> TestResult {
     eventually("Ada's share is in use", || async { Ok(app.count(WAITING).await? == 2) }).await?;
     let refused = ada.patch(&ada.at(""), &json!({ "name": "One more" })).await?;
     assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
-    assert!(refused.headers.contains_key("retry-after") && refused.text.contains("too many calls"), "{}", refused.text);
+    assert!(refused.headers.contains_key("retry-after") && refused.text.contains("run at once"), "{}", refused.text);
     held.rollback().await?;
     let answers = renames.await?.into_iter().collect::<Result<Vec<_>, _>>()?;
     let kept = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();

@@ -1,10 +1,11 @@
 //! Proofs: where they come from, and where they do not count.
 
-use saas_kernel::access::{Explanation, Permission, Roles, UpdateWorkspace};
+use saas_kernel::access::{Explanation, Permission, Roles};
 use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::permissions::UpdateWorkspace;
 use saas_kernel::secret::Token;
-use saas_kernel::{BoxError, Ctx, Error, Scope, StoreError, SystemStore, Tx, access, audit};
+use saas_kernel::{BoxError, Ctx, Error, Proof, StoreError, SystemStore, Tx, access, audit, permissions};
 use saas_kernel_postgres::PgTx;
 use saas_kernel_tests::{Caller as HttpCaller, TestApp, TestResult, config};
 
@@ -30,8 +31,8 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     note(&mut app.store.begin_tenant(&grant).await?)?;
     let store = app.kernel.store();
     for mut tx in [
-        store.begin(Scope::of(&other)).await?,
-        store.begin(Scope::of_user(&of_ada.session)).await?,
+        store.begin(other.scope()).await?,
+        store.begin(of_ada.session.scope()).await?,
         SystemStore::begin(&app.system, "test").await?,
     ] {
         assert!(matches!(note(&mut *tx), Err(Error::Store(StoreError::Scope))), "{:?}", tx.scope());
@@ -39,7 +40,7 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     // What was begun for the system is never begun by the application's store.
     let system = app.system.begin_system("test").await?;
     assert!(matches!(store.begin(system.scope().clone()).await, Err(StoreError::Scope)));
-    assert!(PgTx::of(&mut *store.begin(Scope::of(&grant)).await?).is_ok());
+    assert!(PgTx::of(&mut *store.begin(grant.scope()).await?).is_ok());
     let explained = grant.explain(UpdateWorkspace::NAME);
     let (role, holders) = ("owner".to_owned(), vec!["owner".to_owned(), "admin".to_owned()]);
     let expected =
@@ -72,7 +73,7 @@ async fn thousands_of_records_commit_together() -> TestResult {
 /// The matrix of the reference app, as committed. Who changes a role changes this file in the same commit.
 #[test]
 fn the_role_matrix_is_the_committed_one() -> TestResult {
-    let registry = [access::PERMISSIONS, reference::projects::PERMISSIONS].concat();
+    let registry = [&permissions::all(), reference::projects::PERMISSIONS].concat();
     let roles = Roles::resolve(&config()?.roles, registry).map_err(|problems| problems.join("\n"))?;
     let committed = include_str!("../../examples/reference/roles.md");
     assert_eq!(

@@ -19,7 +19,7 @@ use saas_kernel::identity::login;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
 use saas_kernel::memory::MemoryStore;
-use saas_kernel::{Ctx, Kernel, Permission, ProductConfig, Scope, Store, access};
+use saas_kernel::{Ctx, Kernel, Permission, ProductConfig, Proof, Store, access};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -111,12 +111,12 @@ async fn grant() -> Result<Arc<Grant>> {
     let (email, password) = ("ada@example.com", "correct horse battery");
     let account = NewAccount::parse(email, password, "Ada")?;
     let prepared = SignUp::prepare(Ctx::at(kernel.now()), account, kernel.passwords()).await?;
-    let mut tx = store.begin(Scope::sign_up(&prepared)).await?;
-    let made = sign_up(&kernel, &prepared, &mut *tx).await?.ok_or("a free address")?;
+    let mut tx = store.begin(prepared.scope()).await?;
+    let made = kernel.sign_up(&prepared, &mut *tx).await?.ok_or("a free address")?;
     tx.commit().await?;
-    let verified = login::verify(&kernel, Ctx::at(kernel.now()), &email.parse()?, password.parse()?).await?;
-    let mut tx = store.begin(Scope::login(&verified)).await?;
-    let token = login::begin_session(&kernel, &verified, &mut *tx, None).await?.token;
+    let verified = kernel.verify_login(Ctx::at(kernel.now()), &email.parse()?, password.parse()?).await?;
+    let mut tx = store.begin(verified.scope()).await?;
+    let token = kernel.begin_session(&verified, &mut *tx, None).await?.token;
     tx.commit().await?;
     let asked = WorkspaceRef::Id(made.workspace.id);
     let caller = kernel.authenticate(Ctx::at(kernel.now()), &token, Some(&asked), Keep::No).await?;

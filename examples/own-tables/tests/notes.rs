@@ -2,10 +2,9 @@
 
 use own_tables::{MIGRATIONS, Notebook, PERMISSIONS, ReadNote, WriteNote, list, write};
 use saas_kernel::identity::authenticate::Keep;
-use saas_kernel::identity::login;
 use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
-use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Scope, Store, StoreError};
+use saas_kernel::identity::sign_up::{NewAccount, SignUp};
+use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Proof, Store, StoreError};
 use saas_kernel_postgres::Migrations;
 use saas_kernel_postgres::testing::{TestDb, assert_tenant_isolation};
 
@@ -31,13 +30,13 @@ async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(
     let ctx = || Ctx::at(kernel.now());
     let account = NewAccount::parse("ada@example.com", "correct horse battery", "Ada")?;
     let prepared = SignUp::prepare(ctx(), account, kernel.passwords()).await?;
-    let mut tx = store.begin(Scope::sign_up(&prepared)).await?;
-    let workspace = sign_up(&kernel, &prepared, &mut *tx).await?.ok_or("a free address")?.workspace.id;
+    let mut tx = store.begin(prepared.scope()).await?;
+    let workspace = kernel.sign_up(&prepared, &mut *tx).await?.ok_or("a free address")?.workspace.id;
     tx.commit().await?;
     let password = "correct horse battery".parse()?;
-    let verified = login::verify(&kernel, ctx(), &"ada@example.com".parse()?, password).await?;
-    let mut tx = store.begin(Scope::login(&verified)).await?;
-    let token = login::begin_session(&kernel, &verified, &mut *tx, None).await?.token;
+    let verified = kernel.verify_login(ctx(), &"ada@example.com".parse()?, password).await?;
+    let mut tx = store.begin(verified.scope()).await?;
+    let token = kernel.begin_session(&verified, &mut *tx, None).await?.token;
     tx.commit().await?;
     let asked = WorkspaceRef::Id(workspace);
     let caller = kernel.authenticate(ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a session")?;

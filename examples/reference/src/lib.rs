@@ -37,7 +37,7 @@ pub async fn serve() -> Result<(), BoxError> {
     }
     let app = app(&kernel, store, &settings)?;
     saas_kernel_axum::serve(app, &settings.address, |address| {
-        say(&format!("\n  {} is running at http://{address}\n", kernel.settings().brand.name));
+        say(&format!("\n  {} is running at http://{address}\n", kernel.config().brand.name));
         if local.is_some() {
             say(&seed::logins(address));
         }

@@ -7,11 +7,10 @@ use chrono::{DateTime, Utc};
 use saas_kernel::actor::{Actor, ActorRef};
 use saas_kernel::audit::{self, action};
 use saas_kernel::billing::limits;
-use saas_kernel::error::codes;
 use saas_kernel::events::{self, Event};
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::{Page, PageQuery, PageRequest, Position};
-use saas_kernel::{Can, Limit, Refusal, StoreError, ids, permissions, text};
+use saas_kernel::{Can, Limit, Refusal, StoreError, codes, ids, permissions, text};
 use saas_kernel_axum::{
     Allow, ApiError, Created, Json, List, NoContent, NoQuery, OpenApiRouter, Path, Query, View, routes,
 };

@@ -4,13 +4,15 @@
 use std::net::SocketAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
-use saas_kernel::billing::subscription::{Access, Status, Subscription};
+use saas_kernel::billing::subscription::{Status, Subscription};
 use saas_kernel::id::{SubscriptionId, UserId, WorkspaceId};
 use saas_kernel::identity::users::NewUser;
+use saas_kernel::store::{BillingRepositories, IdentityRepositories, TenancyRepositories};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::NewWorkspace;
-use saas_kernel::{BoxError, Kernel, Tx};
+use saas_kernel::{BoxError, Kernel};
 use saas_kernel_postgres::{PgSystem, PgTx};
 
 use crate::projects;

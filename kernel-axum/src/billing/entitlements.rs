@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use saas_kernel::Scope;
-use saas_kernel::access::ReadWorkspace;
-use saas_kernel::billing::catalog::Cap;
+use saas_kernel::Proof;
+use saas_kernel::access::catalog::Cap;
 use saas_kernel::billing::entitlements::{self, Entitlement, Entitlements};
+use saas_kernel::permissions::ReadWorkspace;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -77,6 +77,6 @@ async fn list(
     can: Allow<ReadWorkspace>,
     Query(NoQuery {}): Query<NoQuery>,
 ) -> Result<View<EntitlementsView>, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     Ok(View(entitlements::list(&can, &mut *tx).await?.into()))
 }

@@ -2,8 +2,7 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use saas_kernel::error::codes;
-use saas_kernel::{Ctx, Refusal};
+use saas_kernel::{Ctx, Refusal, codes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;

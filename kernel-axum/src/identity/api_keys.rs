@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::Scope;
-use saas_kernel::access::{CreateApiKey, DeleteApiKey, EvenReadOnly};
+use saas_kernel::Proof;
+use saas_kernel::access::EvenReadOnly;
 use saas_kernel::id::ApiKeyId;
 use saas_kernel::identity::api_keys::{self, ApiKey, NewApiKey};
 use saas_kernel::page::PageQuery;
+use saas_kernel::permissions::{CreateApiKey, DeleteApiKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -98,9 +99,9 @@ async fn create(
     can: Allow<CreateApiKey>,
     Json(new): Json<NewKey>,
 ) -> Result<Created<NewKeyView>, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let new = NewApiKey { name: new.name, scopes: new.scopes, expires_at: new.expires_at };
-    let (key, token) = api_keys::create(&can, &mut *tx, new).await?;
+    let (key, token) = api_keys::create(&can, &mut *tx, &api.kernel().config().api_keys, new).await?;
     tx.commit().await?;
     Ok(Created(NewKeyView { key: key.into(), token: token.expose().to_owned() }))
 }
@@ -114,7 +115,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<KeyView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let keys = api_keys::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, keys, KeyView::from))
 }
@@ -132,7 +133,7 @@ async fn revoke(
     can: Allow<EvenReadOnly<DeleteApiKey>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     api_keys::revoke(&can, &mut *tx, at.key).await?;
     tx.commit().await?;
     Ok(NoContent)

@@ -5,11 +5,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
-use saas_kernel::error::codes;
 use saas_kernel::guard::rate_limit::Bucket;
 use saas_kernel::identity::login;
 use saas_kernel::identity::users::Email;
-use saas_kernel::{Ctx, Refusal, Scope};
+use saas_kernel::{Ctx, Proof, Refusal, codes};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -54,12 +53,12 @@ async fn log_in(
     let email: Email = input.email.parse().map_err(|_| wrong())?;
     kernel.rate_limit(Bucket::LoginEmail, || email.lower().to_owned()).await?;
     let password = input.password.parse().map_err(|_| wrong())?;
-    let verified = login::verify(kernel, ctx, &email, password).await?;
-    let mut tx = kernel.store().begin(Scope::login(&verified)).await?;
+    let verified = kernel.verify_login(ctx, &email, password).await?;
+    let mut tx = kernel.store().begin(verified.scope()).await?;
     let replaced = cookie::token(&headers, api.http());
-    let logged_in = login::begin_session(kernel, &verified, &mut *tx, replaced.as_ref()).await?;
+    let logged_in = kernel.begin_session(&verified, &mut *tx, replaced.as_ref()).await?;
     tx.commit().await?;
-    let max_age = kernel.settings().session_life.absolute.num_seconds();
+    let max_age = kernel.config().sessions.absolute.num_seconds();
     let cookie = cookie::set(&logged_in.token, max_age, api.http()).map(|cookie| [(SET_COOKIE, cookie)]);
     Ok((cookie, View(UserView::from(logged_in.user))).into_response())
 }
@@ -68,7 +67,7 @@ async fn log_in(
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = cookie::token(&headers, api.http()) {
-        let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+        let mut tx = api.kernel().store().begin(session.scope()).await?;
         login::logout(&mut *tx, &token).await?;
         tx.commit().await?;
     }

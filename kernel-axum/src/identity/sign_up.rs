@@ -3,8 +3,8 @@
 use axum::Extension;
 use axum::extract::State;
 use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::sign_up::{ANSWER_FLOOR, NewAccount, SignUp, sign_up};
-use saas_kernel::{Ctx, Scope};
+use saas_kernel::identity::sign_up::{ANSWER_FLOOR, NewAccount, SignUp};
+use saas_kernel::{Ctx, Proof};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -58,8 +58,8 @@ async fn register(
     let floor = Instant::now() + ANSWER_FLOOR;
     let answer = Registered { email: account.email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" };
     let prepared = SignUp::prepare(ctx, account, kernel.passwords()).await?;
-    let mut tx = kernel.store().begin(Scope::sign_up(&prepared)).await?;
-    let made = sign_up(kernel, &prepared, &mut *tx).await?;
+    let mut tx = kernel.store().begin(prepared.scope()).await?;
+    let made = kernel.sign_up(&prepared, &mut *tx).await?;
     if made.is_some() {
         tx.commit().await?;
     } else {

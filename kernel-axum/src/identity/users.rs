@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::Scope;
+use saas_kernel::Proof;
 use saas_kernel::identity::users::{self, User};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,6 +49,6 @@ async fn me(
     session: SignedIn,
     Query(NoQuery {}): Query<NoQuery>,
 ) -> Result<View<UserView>, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+    let mut tx = api.kernel().store().begin(session.scope()).await?;
     Ok(View(users::me(&session, &mut *tx).await?.into()))
 }

@@ -1,9 +1,10 @@
 //! The client's address: through trusted proxies, never by its own word.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
+use saas_kernel::ctx::network;
 
 /// Walks `X-Forwarded-For` from the right, as each proxy appends the address it saw: the first that is not a trusted proxy
 /// is the client. Whatever stands left of it, the client wrote itself.
@@ -27,10 +28,7 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
 
 /// What one caller's calls are counted under: an IPv6 network of 64 bits, as whoever has one address has them all.
 pub(crate) fn bucket(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).to_string(),
-    }
+    network(ip).to_string()
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
-use saas_kernel::Refusal;
-use saas_kernel::error::codes;
+use saas_kernel::{Refusal, codes};
 
 use crate::settings::HttpSettings;
 

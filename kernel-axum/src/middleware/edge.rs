@@ -16,9 +16,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use saas_kernel::error::codes;
 use saas_kernel::id::RequestId;
-use saas_kernel::{Ctx, Refusal};
+use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
 
 use super::client_ip::client_ip;

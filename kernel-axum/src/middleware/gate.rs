@@ -12,21 +12,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use saas_kernel::error::codes;
-use saas_kernel::guard::idempotency::IdempotencyKey;
 use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::api_keys::{self, KeyCaller};
-use saas_kernel::identity::authenticate::{self, Keep};
+use saas_kernel::idempotency::IdempotencyKey;
+use saas_kernel::identity::api_keys;
+use saas_kernel::identity::authenticate::{self, Keep, KeyCaller};
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::secret::Token;
-use saas_kernel::{Ctx, Grant, Refusal};
+use saas_kernel::{Ctx, Grant, Refusal, codes};
 
 use super::edge::Arrival;
 use super::{client_ip, csrf};
 use crate::app::{Api, BodyLimit};
-use crate::cookie;
 use crate::error::ApiError;
-use crate::json;
+use crate::{cookie, json};
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();

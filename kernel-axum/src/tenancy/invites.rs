@@ -2,15 +2,16 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::access::{EvenReadOnly, InviteMember};
-use saas_kernel::error::{Explained, codes};
+use saas_kernel::access::EvenReadOnly;
+use saas_kernel::error::Explained;
 use saas_kernel::guard::idempotency;
 use saas_kernel::id::InviteId;
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::PageQuery;
+use saas_kernel::permissions::InviteMember;
 use saas_kernel::secret::Token;
 use saas_kernel::tenancy::invites::{self, Invite, Invited};
-use saas_kernel::{Fields, Refusal, Scope};
+use saas_kernel::{Fields, Proof, Refusal, codes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -86,16 +87,16 @@ async fn create(
     fields.take("role", can.roles().named(&new.role));
     fields.finish()?;
     let email = email.ok_or_else(|| Refusal::field("email", "is missing"))?;
-    let mut tx = kernel.store().begin(Scope::of(&can)).await?;
-    let (invite, token) = invites::create(&can, &mut *tx, email.clone(), &new.role).await?;
+    let mut tx = kernel.store().begin(can.scope()).await?;
+    let (invite, token) = invites::create(&can, &mut *tx, &kernel.config().invites, email.clone(), &new.role).await?;
     let workspace = tx.workspaces().find(can.workspace()).await?.map_or_else(String::new, |found| found.name);
     let accept_url = format!("{}/accept-invite?token=", api.http().public_url);
-    let mail = invites::mail(kernel, email, &workspace, &invite, &token, &accept_url);
+    let mail = invites::mail(&kernel.config().brand.name, email, &workspace, &invite, &token, &accept_url);
     let answer = commit_with(tx, Created(InviteView::from(invite))).await?;
     // After the commit: a network call inside a transaction would hold its locks.
     if let Err(error) = kernel.mailer().send(mail).await {
         tracing::error!(error = %Explained(&error), "an invite was not mailed");
-        if let Err(error) = idempotency::free(&can).await {
+        if let Err(error) = idempotency::free(&**kernel.store(), &can).await {
             tracing::error!(error = %Explained(&error), "a retry of the invite will be answered as if it had been mailed");
         }
         let text =
@@ -114,7 +115,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<InviteView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let open = invites::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, open, InviteView::from))
 }
@@ -132,7 +133,7 @@ async fn revoke(
     can: Allow<EvenReadOnly<InviteMember>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     invites::revoke(&can, &mut *tx, at.invite).await?;
     tx.commit().await?;
     Ok(NoContent)
@@ -155,9 +156,9 @@ async fn accept(
     Json(input): Json<Acceptance>,
 ) -> Result<View<Joined>, ApiError> {
     let kernel = api.kernel();
-    let invited = Invited::with(kernel, &session, &Token::presented(&input.token)).await?;
-    let mut tx = kernel.store().begin(Scope::invited(&invited)).await?;
-    let member = invites::accept(kernel, &invited, &mut *tx).await?;
+    let invited = Invited::with(&**kernel.store(), &session, &Token::presented(&input.token)).await?;
+    let mut tx = kernel.store().begin(invited.scope()).await?;
+    let member = invites::accept(&invited, &mut *tx).await?;
     let joined = Joined { workspace_id: invited.workspace().to_string(), member: member.into() };
     commit_with(tx, View(joined)).await
 }

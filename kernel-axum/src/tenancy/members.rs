@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::Scope;
-use saas_kernel::access::{EvenReadOnly, ListMembers, RemoveMember, UpdateMember};
+use saas_kernel::Proof;
+use saas_kernel::access::EvenReadOnly;
 use saas_kernel::id::UserId;
 use saas_kernel::page::PageQuery;
+use saas_kernel::permissions::{ListMembers, RemoveMember, UpdateMember};
 use saas_kernel::tenancy::members::{self, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,7 +61,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<MemberView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let members = members::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, members, MemberView::from))
 }
@@ -87,7 +88,7 @@ async fn change_role(
     Path(at): Path<Address>,
     Json(new): Json<NewRole>,
 ) -> Result<View<MemberView>, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let member = members::change_role(&can, &mut *tx, at.user, &new.role).await?;
     tx.commit().await?;
     Ok(View(member.into()))
@@ -101,7 +102,7 @@ async fn remove(
     can: Allow<EvenReadOnly<RemoveMember>>,
     Path(at): Path<Address>,
 ) -> Result<NoContent, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     members::remove(&can, &mut *tx, at.user).await?;
     tx.commit().await?;
     Ok(NoContent)
@@ -111,7 +112,7 @@ async fn remove(
 #[utoipa::path(post, path = "/members/leave", tag = "members", responses((status = 204)),
     extensions(("x-permission" = json!("membership"))))]
 async fn leave(State(api): State<Api>, grant: Belongs) -> Result<NoContent, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&grant)).await?;
+    let mut tx = api.kernel().store().begin(grant.scope()).await?;
     members::leave(&grant, &mut *tx).await?;
     commit_with(tx, NoContent).await
 }

@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use saas_kernel::access::{ReadWorkspace, UpdateWorkspace};
 use saas_kernel::page::PageQuery;
-use saas_kernel::tenancy::workspaces::{self, Founding, Rename, Workspace};
-use saas_kernel::{Fields, Kernel, Refusal, Scope};
+use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
+use saas_kernel::tenancy::workspaces::{self, Rename, Workspace, WorkspaceCreation};
+use saas_kernel::{Fields, Kernel, Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -102,9 +102,9 @@ async fn create(
     let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
     fields.finish()?;
     let name = name.ok_or_else(|| Refusal::field("name", "is missing"))?;
-    let founding = Founding::by(&session);
-    let mut tx = kernel.store().begin(Scope::founding(&founding)).await?;
-    let made = workspaces::create(kernel, &founding, &mut *tx, name, slug).await?;
+    let creation = WorkspaceCreation::by(&session);
+    let mut tx = kernel.store().begin(creation.scope()).await?;
+    let made = workspaces::create(&creation, &mut *tx, name, slug).await?;
     commit_with(tx, Created(WorkspaceView::of(kernel, made))).await
 }
 
@@ -116,7 +116,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<WorkspaceView>>, ApiError> {
     let page = session.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(Scope::of_user(&session)).await?;
+    let mut tx = api.kernel().store().begin(session.scope()).await?;
     let mine = workspaces::of_user(&session, &mut *tx, &page).await?;
     Ok(List::of_user(&session, LIST, mine, |workspace| WorkspaceView::of(api.kernel(), workspace)))
 }
@@ -129,7 +129,7 @@ async fn get(
     can: Allow<ReadWorkspace>,
     Query(NoQuery {}): Query<NoQuery>,
 ) -> Result<View<WorkspaceView>, ApiError> {
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     Ok(View(WorkspaceView::of(api.kernel(), workspaces::get(&can, &mut *tx).await?)))
 }
 
@@ -161,7 +161,7 @@ async fn update(
     if name.is_none() && slug.is_none() {
         return Err(Refusal::field("body", "names nothing to change; give `name` or `slug`").into());
     }
-    let mut tx = api.kernel().store().begin(Scope::of(&can)).await?;
+    let mut tx = api.kernel().store().begin(can.scope()).await?;
     let renamed = workspaces::rename(&can, &mut *tx, Rename { name, slug }).await?;
     tx.commit().await?;
     Ok(View(WorkspaceView::of(api.kernel(), renamed)))

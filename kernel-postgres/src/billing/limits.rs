@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use saas_kernel::StoreError;
-use saas_kernel::billing::catalog::Cap;
+use saas_kernel::access::catalog::Cap;
 use saas_kernel::billing::limits::{Limits, Reserved, Usage};
 use saas_kernel::id::WorkspaceId;
-use saas_kernel::store::Reach;
 
 use crate::error::PgResult;
 use crate::tx::PgTx;
@@ -32,8 +31,7 @@ fn columns(caps: &BTreeMap<String, Cap>) -> (Vec<&str>, Vec<Option<i64>>) {
 impl Limits for PgTx {
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError> {
         // Only the system sees a second workspace's counters.
-        let system = matches!(self.scope_ref().reach(), Reach::System(_));
-        if system && self.buffer.reserved_elsewhere(workspace.uuid(), key) {
+        if self.scope_ref().workspace().is_none() && self.buffer.reserved_elsewhere(workspace.uuid(), key) {
             return Err(StoreError::Scope);
         }
         let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
@@ -67,7 +65,11 @@ impl Limits for PgTx {
         Ok(rows.into_iter().map(|(key, used, cap)| (key, usage(used, cap))).collect())
     }
 
-    async fn open(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError> {
+    async fn create_counters(
+        &mut self,
+        workspace: WorkspaceId,
+        caps: &BTreeMap<String, Cap>,
+    ) -> Result<(), StoreError> {
         let (keys, caps) = columns(caps);
         sqlx::query(
             "INSERT INTO kernel.usage (workspace_id, key, cap) SELECT $1, * FROM unnest($2::text[], $3::bigint[])",

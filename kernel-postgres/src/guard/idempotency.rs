@@ -1,8 +1,9 @@
 //! Idempotency keys, claimed in the mutation's own transaction.
 
 use saas_kernel::StoreError;
-use saas_kernel::guard::idempotency::{IdempotencyKey, KEEP, StoredAnswer};
-use saas_kernel::store::{Reach, Replay};
+use saas_kernel::error::Replay;
+use saas_kernel::idempotency::{IdempotencyKey, KEEP};
+use saas_kernel::response::StoredAnswer;
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -29,13 +30,14 @@ UPDATE kernel.idempotency_keys SET expires_at = now()
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 impl PgTx {
-    /// A workspace that is being founded has a new id with every request: the person is what stays the same.
+    /// The person where the scope has one: a workspace that is being created has a new id with every request.
     fn idempotency_scope(&self) -> Uuid {
-        match self.scope_ref().reach() {
-            Reach::Tenant(workspace) => workspace.uuid(),
-            Reach::User(user) | Reach::Founding(user, _) | Reach::Joining(user, _) => user.uuid(),
-            Reach::System(_) => Uuid::nil(),
-        }
+        let scope = self.scope_ref();
+        scope
+            .person()
+            .map(|person| person.uuid())
+            .or(scope.workspace().map(|workspace| workspace.uuid()))
+            .unwrap_or_default()
     }
 
     pub(crate) async fn claim_idempotency_key(&mut self) -> Result<(), StoreError> {

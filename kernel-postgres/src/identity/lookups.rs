@@ -3,20 +3,29 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
-use saas_kernel::billing::subscription::Access;
+use saas_kernel::access::catalog::Access;
+use saas_kernel::actor::Actor;
+use saas_kernel::checkout::Checkout;
 use saas_kernel::identity::lookups::{
     ApiKeyFound, InviteFound, KeyWorkspace, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef,
 };
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::users::Email;
 use saas_kernel::secret::TokenHash;
-use saas_kernel::store::Checkout;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
-use crate::store::Parked;
+use crate::share::Share;
+use crate::store::PgStore;
 
-pub(crate) struct PgLookups(pub(crate) Parked);
+/// A connection for look-ups, with its place in the share of the client's address, or of the caller who is known already.
+pub(crate) struct PgLookups {
+    pub(crate) store: PgStore,
+    pub(crate) connection: PoolConnection<Postgres>,
+    pub(crate) _share: Option<Share>,
+}
 
 #[derive(sqlx::FromRow)]
 struct SessionRow {
@@ -98,7 +107,7 @@ impl Lookups for PgLookups {
         .bind(id)
         .bind(slug)
         .bind(now)
-        .fetch_optional(&mut *self.0.connection)
+        .fetch_optional(&mut *self.connection)
         .await
         .store()?;
         row.map(SessionFound::try_from).transpose()
@@ -107,7 +116,7 @@ impl Lookups for PgLookups {
     async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError> {
         let row: Option<(Uuid, String)> = sqlx::query_as("SELECT user_id, password_hash FROM kernel.login_lookup($1)")
             .bind(email.lower())
-            .fetch_optional(&mut *self.0.connection)
+            .fetch_optional(&mut *self.connection)
             .await
             .store()?;
         Ok(row.map(|(user, hash)| LoginFound { user: user.into(), password: PasswordHash::stored(hash) }))
@@ -127,7 +136,7 @@ impl Lookups for PgLookups {
         .bind(id)
         .bind(slug)
         .bind(now)
-        .fetch_optional(&mut *self.0.connection)
+        .fetch_optional(&mut *self.connection)
         .await
         .store()?;
         row.map(ApiKeyFound::try_from).transpose()
@@ -136,7 +145,7 @@ impl Lookups for PgLookups {
     async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError> {
         let find = "SELECT id, workspace_id, email_lower, role, invited_by FROM kernel.invite_lookup($1)";
         let row: Option<(Uuid, Uuid, String, String, Uuid)> =
-            sqlx::query_as(find).bind(token.0.as_slice()).fetch_optional(&mut *self.0.connection).await.store()?;
+            sqlx::query_as(find).bind(token.0.as_slice()).fetch_optional(&mut *self.connection).await.store()?;
         Ok(row.map(|(id, workspace, email_lower, role, invited_by)| InviteFound {
             id: id.into(),
             workspace: workspace.into(),
@@ -146,7 +155,8 @@ impl Lookups for PgLookups {
         }))
     }
 
-    fn park(self: Box<Self>) -> Checkout {
-        Checkout::holding(self.0)
+    fn park(self: Box<Self>, actor: Actor) -> Checkout {
+        let Self { store, connection, _share } = *self;
+        store.park(connection, actor)
     }
 }

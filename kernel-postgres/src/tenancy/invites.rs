@@ -88,7 +88,12 @@ impl Invites for PgTx {
         Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
     }
 
-    async fn open(&mut self, workspace: WorkspaceId, besides: &Email, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    async fn count_open(
+        &mut self,
+        workspace: WorkspaceId,
+        besides: &Email,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
         let open = sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).bind(besides.lower());
         let open: i64 = open.fetch_one(self.conn()).await.store()?;
         Ok(u64::try_from(open).unwrap_or_default())

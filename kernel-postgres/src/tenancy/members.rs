@@ -6,7 +6,7 @@ use saas_kernel::StoreError;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
-use saas_kernel::tenancy::members::{Belonging, Member, Members, NewMembership};
+use saas_kernel::tenancy::members::{Member, Members, Membership, NewMembership};
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -53,7 +53,7 @@ WHERE m.user_id = $1 AND m.status = 'active' AND w.status = 'active'
   AND ($2::timestamptz IS NULL OR (w.created_at, w.id) > ($2, $3))
 ORDER BY w.created_at, w.id LIMIT $4";
 
-const ANOTHER: &str = "
+const HAS_OTHER_WITH_ROLE: &str = "
 SELECT EXISTS (SELECT FROM kernel.memberships
                WHERE workspace_id = $1 AND role = $2 AND user_id <> $3 AND status = 'active')";
 
@@ -87,21 +87,26 @@ impl Members for PgTx {
         Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
     }
 
-    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Belonging>, StoreError> {
+    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Membership>, StoreError> {
         let rows: Vec<(Uuid, String, String, DateTime<Utc>)> =
             sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
-        let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Belonging {
+        let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Membership {
             workspace: id.into(),
             slug,
             role,
             founded_at,
         };
-        Ok(Page::cut(rows.into_iter().map(belonging).collect(), page, Belonging::position))
+        Ok(Page::cut(rows.into_iter().map(belonging).collect(), page, Membership::position))
     }
 
-    async fn another(&mut self, workspace: WorkspaceId, role: &str, user: UserId) -> Result<bool, StoreError> {
-        let another = sqlx::query_scalar(ANOTHER).bind(workspace.uuid()).bind(role).bind(user.uuid());
-        another.fetch_one(self.conn()).await.store()
+    async fn has_other_with_role(
+        &mut self,
+        workspace: WorkspaceId,
+        role: &str,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
+        let other = sqlx::query_scalar(HAS_OTHER_WITH_ROLE).bind(workspace.uuid()).bind(role).bind(user.uuid());
+        other.fetch_one(self.conn()).await.store()
     }
 
     async fn set_role(

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
+use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::ActorRef;
-use saas_kernel::billing::subscription::Access;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::tenancy::workspaces::{NewWorkspace, Rename, Slug, Workspace, WorkspaceName, Workspaces};

@@ -4,12 +4,12 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::Outcome;
 use crate::world::{World, refused};
+use saas_kernel::StoreError;
 use saas_kernel::id::{ApiKeyId, UserId};
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Checkout, Store, StoreError};
 
 fn key(by: UserId, at: DateTime<Utc>) -> ApiKey {
     ApiKey {
@@ -34,7 +34,7 @@ pub(crate) async fn suite() -> Outcome {
     let mut tx = world.tenant(&ada).await?;
     tx.api_keys().insert(id, &new, &token.hash()).await?;
     drop(tx);
-    let lookups = async || world.store.lookups(&Checkout::default()).await;
+    let lookups = async || world.lookups().await;
     assert_eq!(lookups().await?.api_key(&token.hash(), Some(&own), at).await?, None, "dropping rolls back");
     let later = ApiKey { expires_at: None, ..key(ada.user(), at + TimeDelta::seconds(1)) };
     let mut tx = world.tenant(&ada).await?;

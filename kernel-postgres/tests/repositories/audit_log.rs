@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::world::World;
-use saas_kernel::access::{ReadAudit, UpdateWorkspace};
-use saas_kernel::audit::{self, AuditFilter, AuditRecord, action};
+use saas_kernel::actions;
+use saas_kernel::audit::{self, AuditFilter, AuditRecord};
 use saas_kernel::page::PageRequest;
+use saas_kernel::permissions::{ReadAudit, UpdateWorkspace};
 
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
@@ -44,7 +45,7 @@ pub(crate) async fn suite() -> Outcome {
         (newest.action.as_str(), &newest.meta, &newest.actor),
         ("test.noted", &json!({ "n": 2 }), &can.actor().into())
     );
-    assert_eq!((first.action.as_str(), &first.meta), (action::WORKSPACE_CREATE, &json!({})), "no meta is empty meta");
+    assert_eq!((first.action.as_str(), &first.meta), (actions::WORKSPACE_CREATE, &json!({})), "no meta is empty meta");
 
     // Filters, alone and together.
     let text = |text: &str| Some(text.to_owned());

@@ -5,15 +5,15 @@ use std::task::Poll;
 
 use crate::world::{Person, World, address, insert_row};
 use crate::{LIMIT, Outcome};
-use saas_kernel::access::{ReadAudit, UpdateWorkspace};
+use saas_kernel::StoreError;
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::billing::limits;
-use saas_kernel::error::{BoxError, Error};
-use saas_kernel::guard::idempotency::StoredAnswer;
+use saas_kernel::error::{BoxError, Error, Replay};
 use saas_kernel::id::{UserId, WorkspaceId};
-use saas_kernel::identity::sign_up;
 use saas_kernel::page::PageRequest;
-use saas_kernel::store::{Checkout, Replay, Scope, Store, StoreError};
+use saas_kernel::permissions::{ReadAudit, UpdateWorkspace};
+use saas_kernel::response::StoredAnswer;
+use saas_kernel::store::{Proof, Store};
 use saas_kernel::tenancy::workspaces::{self, Rename};
 
 /// More awaits than any call here has.
@@ -61,9 +61,9 @@ async fn sign_ups() -> Outcome {
         let name = format!("Leaver {polls}");
         let prepared = world.prepare(world.ctx(), &name).await?;
         let signing_up = async {
-            let mut tx = world.store.begin(Scope::sign_up(&prepared)).await?;
+            let mut tx = world.store.begin(prepared.scope()).await?;
             moment().await;
-            sign_up::sign_up(&world.kernel, &prepared, &mut *tx).await?.ok_or("a free address")?;
+            world.kernel.sign_up(&prepared, &mut *tx).await?.ok_or("a free address")?;
             moment().await;
             tx.commit().await?;
             moment().await;
@@ -86,10 +86,10 @@ async fn sign_ups() -> Outcome {
 /// Whether `name` has signed up, once whoever left is really gone: a second sign-up waits for the first to end.
 async fn settled(world: &World, name: &str) -> Result<bool, BoxError> {
     let second = world.prepare(world.ctx(), name).await?;
-    let mut tx = world.store.begin(Scope::sign_up(&second)).await?;
-    let taken = sign_up::sign_up(&world.kernel, &second, &mut *tx).await?.is_none();
+    let mut tx = world.store.begin(second.scope()).await?;
+    let taken = world.kernel.sign_up(&second, &mut *tx).await?.is_none();
     drop(tx);
-    let found = world.store.lookups(&Checkout::default()).await?.login(&address(name).parse()?).await?.is_some();
+    let found = world.lookups().await?.login(&address(name).parse()?).await?.is_some();
     assert_eq!(found, taken, "an address is taken exactly if somebody can log in with it");
     Ok(found)
 }
@@ -117,7 +117,7 @@ async fn mutations() -> Outcome {
         let finished = leaving(polls, mutation(&world, &ada, &key)).await.transpose()?.is_some();
         // The key tells whether it was committed; to ask waits for whoever left.
         let grant = world.with_key(&ada, &key, "").await?.grant.ok_or("a grant")?;
-        let committed = match world.store.begin(Scope::of(&grant)).await {
+        let committed = match world.store.begin(grant.scope()).await {
             Ok(_free) => false,
             Err(StoreError::Replay(Replay::Answer(answer))) => answer.body == key.as_bytes(),
             Err(other) => return Err(other.into()),
@@ -143,7 +143,7 @@ async fn mutation(world: &World, person: &Person, key: &str) -> Result<(), Error
     let grant = world.with_key(person, key, "").await.map_err(Error::broken)?.grant;
     let grant = grant.ok_or_else(|| Error::broken("a grant"))?;
     let can = grant.allow::<UpdateWorkspace>()?;
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     moment().await;
     limits::reserve(&can, &mut *tx, LIMIT, 2).await?;
     moment().await;

@@ -2,10 +2,12 @@
 
 use crate::Outcome;
 use crate::world::{Person, World};
-use saas_kernel::error::BoxError;
-use saas_kernel::guard::idempotency::{self, StoredAnswer};
-use saas_kernel::store::{Replay, Scope, Store, StoreError, Tx};
-use saas_kernel::tenancy::workspaces::Founding;
+use saas_kernel::StoreError;
+use saas_kernel::error::{BoxError, Replay};
+use saas_kernel::guard::idempotency;
+use saas_kernel::response::StoredAnswer;
+use saas_kernel::store::{Proof, Store, Tx};
+use saas_kernel::tenancy::workspaces::WorkspaceCreation;
 
 /// Begins the call of `key` with `body` in the person's workspace.
 async fn begin(
@@ -15,7 +17,7 @@ async fn begin(
     body: &str,
 ) -> Result<Result<Box<dyn Tx>, StoreError>, BoxError> {
     let grant = world.with_key(person, key, body).await?.grant.ok_or("a grant")?;
-    Ok(world.store.begin(Scope::of(&grant)).await)
+    Ok(world.store.begin(grant.scope()).await)
 }
 
 pub(crate) async fn suite() -> Outcome {
@@ -46,7 +48,8 @@ pub(crate) async fn suite() -> Outcome {
         tx.records().answer(answer.clone());
         tx.commit().await?;
     }
-    idempotency::free(&*world.with_key(&ada, "freed", "a").await?.grant.ok_or("a grant")?).await?;
+    let grant = world.with_key(&ada, "freed", "a").await?.grant.ok_or("a grant")?;
+    idempotency::free(&world.store, &grant).await?;
     drop(begin(&world, &ada, "freed", "b").await??);
     let again = begin(&world, &eve, "freed", "a").await?.err().ok_or("the key is used")?;
     assert!(matches!(&again, StoreError::Replay(Replay::Answer(_))), "{again:?}");
@@ -54,7 +57,7 @@ pub(crate) async fn suite() -> Outcome {
     // Whoever founds has a new workspace each time: the key is the person's.
     for expect in [None, Some(())] {
         let session = world.with_key(&ada, "k", "a").await?.session;
-        let begun = world.store.begin(Scope::founding(&Founding::by(&session))).await;
+        let begun = world.store.begin(WorkspaceCreation::by(&session).scope()).await;
         match (begun, expect) {
             (Ok(mut tx), None) => {
                 tx.records().answer(answer.clone());

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::world::{World, refused};
+use saas_kernel::StoreError;
 use saas_kernel::billing::inbox::{ClaimedEvent, Outcome as Ended};
 use saas_kernel::billing::provider::ProviderEvent;
-use saas_kernel::store::StoreError;
 
 const PROVIDER: &str = "conformance";
 

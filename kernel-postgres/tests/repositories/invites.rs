@@ -8,7 +8,7 @@ use saas_kernel::id::InviteId;
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Checkout, Store, Tx};
+use saas_kernel::store::Tx;
 use saas_kernel::tenancy::invites::NewInvite;
 
 pub(crate) async fn suite() -> Outcome {
@@ -52,7 +52,7 @@ pub(crate) async fn suite() -> Outcome {
     tx.commit().await?;
 
     // By its token: the newest one to the address, and nothing for the one it replaced.
-    let mut lookups = world.store.lookups(&Checkout::default()).await?;
+    let mut lookups = world.lookups().await?;
     assert_eq!(lookups.invite(&first_token.hash()).await?, None, "replaced");
     let found = lookups.invite(&newer_token.hash()).await?.ok_or("an invite")?;
     assert_eq!((found.id, found.workspace, &*found.email_lower), (third.id, id, "a@example.com"));
@@ -62,7 +62,7 @@ pub(crate) async fn suite() -> Outcome {
     // Another workspace sees, counts, revokes and uses up nothing, and invites nobody in.
     let mut tx = world.tenant(&eve).await?;
     assert_eq!(tx.invites().list(id, &page).await?.items, []);
-    assert_eq!(tx.invites().open(id, &ada.email, at).await?, 0);
+    assert_eq!(tx.invites().count_open(id, &ada.email, at).await?, 0);
     assert_eq!(tx.invites().revoke(id, third.id, at).await?, None);
     assert!(!tx.invites().consume(id, third.id, eve.user(), at).await?);
     let write = tx.invites().put(&new(first_email, first_token, 0)).await;
@@ -71,7 +71,7 @@ pub(crate) async fn suite() -> Outcome {
     // Until its end, once, and not after it was revoked.
     let mut tx = world.tenant(&ada).await?;
     let end = third.expires_at;
-    let open = async |tx: &mut dyn Tx, besides, at| tx.invites().open(id, besides, at).await;
+    let open = async |tx: &mut dyn Tx, besides, at| tx.invites().count_open(id, besides, at).await;
     assert_eq!((open(&mut *tx, &ada.email, at).await?, open(&mut *tx, &ada.email, end).await?), (2, 0));
     assert_eq!(open(&mut *tx, same_email, at).await?, 1, "apart from those to an address");
     assert!(!tx.invites().consume(id, third.id, eve.user(), end).await?, "it has expired");

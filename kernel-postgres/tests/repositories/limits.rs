@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::world::{Person, World, delete_row, insert_row, over, refused};
 use crate::{LIMIT, Outcome};
-use saas_kernel::billing::catalog::Cap;
+use saas_kernel::StoreError;
+use saas_kernel::access::catalog::{Cap, SEATS};
 use saas_kernel::billing::limits::{Reserved, Usage};
 use saas_kernel::error::BoxError;
-use saas_kernel::store::StoreError;
-use saas_kernel::tenancy::members::SEATS;
 
 async fn used(world: &World, person: &Person) -> Result<u64, BoxError> {
     let usage = world.tenant(person).await?.limits().usage(person.workspace(), LIMIT.0).await?;
@@ -96,10 +95,10 @@ async fn caps() -> Outcome {
     let write = tx.limits().set_caps(id, &caps(Cap::Unlimited)).await;
     refused(tx, write).await;
     let mut tx = world.tenant(&eve).await?;
-    let write = tx.limits().open(id, &BTreeMap::from([("more".to_owned(), Cap::Unlimited)])).await;
+    let write = tx.limits().create_counters(id, &BTreeMap::from([("more".to_owned(), Cap::Unlimited)])).await;
     refused(tx, write).await;
     let mut tx = world.tenant(&ada).await?;
-    let again = tx.limits().open(id, &caps(Cap::Unlimited)).await;
+    let again = tx.limits().create_counters(id, &caps(Cap::Unlimited)).await;
     assert!(matches!(&again, Err(StoreError::Conflict(constraint)) if constraint == "usage_pkey"), "{again:?}");
     drop(tx);
 

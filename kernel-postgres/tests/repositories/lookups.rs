@@ -3,11 +3,11 @@
 use crate::Outcome;
 use crate::world::World;
 use saas_kernel::access::OWNER;
-use saas_kernel::billing::subscription::Access;
+use saas_kernel::access::catalog::Access;
+use saas_kernel::actor::Actor;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::identity::lookups::{MembershipFound, WorkspaceRef};
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Checkout, Store};
 use saas_kernel::tenancy::workspaces::{self, Rename};
 
 pub(crate) async fn suite() -> Outcome {
@@ -28,28 +28,16 @@ pub(crate) async fn suite() -> Outcome {
         (Some(missing), None),
         (Some("no-such-slug".parse()?), None),
     ] {
-        let found = world
-            .store
-            .lookups(&Checkout::default())
-            .await?
-            .session(&hash, asked.as_ref(), now)
-            .await?
-            .ok_or("a session")?;
+        let found = world.lookups().await?.session(&hash, asked.as_ref(), now).await?.ok_or("a session")?;
         assert_eq!((found.user, found.membership.as_ref()), (ada.user(), expect), "{asked:?}");
     }
     let unknown = Token::generate("").hash();
-    assert_eq!(world.store.lookups(&Checkout::default()).await?.session(&unknown, Some(&old), now).await?, None);
+    assert_eq!(world.lookups().await?.session(&unknown, Some(&old), now).await?, None);
 
     // By an address in whatever case.
-    let found = world
-        .store
-        .lookups(&Checkout::default())
-        .await?
-        .login(&"ADA@EXAMPLE.COM".parse()?)
-        .await?
-        .ok_or("an account")?;
+    let found = world.lookups().await?.login(&"ADA@EXAMPLE.COM".parse()?).await?.ok_or("an account")?;
     assert_eq!(found.user, ada.user());
-    assert!(world.store.lookups(&Checkout::default()).await?.login(&"nobody@example.com".parse()?).await?.is_none());
+    assert!(world.lookups().await?.login(&"nobody@example.com".parse()?).await?.is_none());
 
     // What is committed, and not before; an earlier slug keeps leading to its workspace.
     let new: WorkspaceRef = "ada-renamed".parse()?;
@@ -57,18 +45,11 @@ pub(crate) async fn suite() -> Outcome {
     let mut tx = world.tenant(&ada).await?;
     let rename = Rename { name: None, slug: Some("ada-renamed".parse()?) };
     workspaces::rename(&can, &mut *tx, rename).await?;
-    let before =
-        world.store.lookups(&Checkout::default()).await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
+    let before = world.lookups().await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
     assert_eq!(before.membership, None, "not committed yet");
     tx.commit().await?;
     for slug in [&new, &old] {
-        let after = world
-            .store
-            .lookups(&Checkout::default())
-            .await?
-            .session(&hash, Some(slug), now)
-            .await?
-            .ok_or("a session")?;
+        let after = world.lookups().await?.session(&hash, Some(slug), now).await?.ok_or("a session")?;
         assert_eq!(after.membership.as_ref(), Some(&own), "{slug:?}");
     }
 
@@ -76,15 +57,14 @@ pub(crate) async fn suite() -> Outcome {
     let mut tx = world.system().await?;
     tx.workspaces().set_plan(ada.workspace(), Some("pro"), Access::Grace, now).await?;
     tx.commit().await?;
-    let found =
-        world.store.lookups(&Checkout::default()).await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
+    let found = world.lookups().await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
     let expect = MembershipFound { plan: Some("pro".to_owned()), access: Access::Grace, ..own };
     assert_eq!(found.membership, Some(expect));
 
     // A parked connection serves the transaction that follows, and the next one has another.
-    let mut lookups = world.store.lookups(&Checkout::default()).await?;
+    let mut lookups = world.lookups().await?;
     lookups.session(&hash, None, now).await?;
-    drop(lookups.park());
+    drop(lookups.park(Actor::User(ada.user())));
     drop(world.tenant(&ada).await?);
     Ok(())
 }

@@ -4,13 +4,15 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::Outcome;
 use crate::world::{Person, World, over, refused};
+use saas_kernel::StoreError;
 use saas_kernel::access::OWNER;
+use saas_kernel::access::catalog::SEATS;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::page::PageRequest;
-use saas_kernel::store::{Scope, Store, StoreError};
-use saas_kernel::tenancy::members::{Member, NewMembership, SEATS};
-use saas_kernel::tenancy::workspaces::Founding;
+use saas_kernel::store::{Proof, Store};
+use saas_kernel::tenancy::members::{Member, NewMembership};
+use saas_kernel::tenancy::workspaces::WorkspaceCreation;
 
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
@@ -27,13 +29,13 @@ pub(crate) async fn suite() -> Outcome {
     let mut tx = world.own(&eve).await?;
     let write = tx.members().insert(&new(ada.workspace(), eve.user())).await;
     refused(tx, write).await;
-    let founding = Founding::by(&eve.session);
+    let creation = WorkspaceCreation::by(&eve.session);
     for (workspace, user, why) in [
         (ada.workspace(), eve.user(), "another workspace"),
-        (founding.workspace(), ada.user(), "another person"),
-        (founding.workspace(), eve.user(), "a workspace that is not there yet"),
+        (creation.workspace(), ada.user(), "another person"),
+        (creation.workspace(), eve.user(), "a workspace that is not there yet"),
     ] {
-        let mut tx = world.store.begin(Scope::founding(&founding)).await?;
+        let mut tx = world.store.begin(creation.scope()).await?;
         let write = tx.members().insert(&new(workspace, user)).await;
         assert!(write.is_err(), "{why}");
         over(&mut *tx).await;
@@ -88,7 +90,8 @@ async fn listed_changed_removed(world: &World, ada: &Person, eve: &Person) -> Ou
     assert!(tx.members().has_email(id, &"EVE@example.com".parse()?).await?);
     assert!(!tx.members().has_email(id, &mallory.email).await?);
     assert!(
-        tx.members().another(id, "member", ada.user()).await? && !tx.members().another(id, OWNER, ada.user()).await?
+        tx.members().has_other_with_role(id, "member", ada.user()).await?
+            && !tx.members().has_other_with_role(id, OWNER, ada.user()).await?
     );
     drop(tx);
     let mut tx = world.own(eve).await?;
@@ -104,7 +107,10 @@ async fn listed_changed_removed(world: &World, ada: &Person, eve: &Person) -> Ou
     let mut tx = world.tenant(&mallory).await?;
     assert_eq!(tx.members().list(id, &page).await?.items, []);
     assert_eq!(tx.members().find(id, ada.user()).await?, None);
-    assert!(!tx.members().has_email(id, &ada.email).await? && !tx.members().another(id, OWNER, eve.user()).await?);
+    assert!(
+        !tx.members().has_email(id, &ada.email).await?
+            && !tx.members().has_other_with_role(id, OWNER, eve.user()).await?
+    );
     assert!(!tx.members().set_role(id, eve.user(), OWNER, at).await? && !tx.members().remove(id, eve.user()).await?);
     tx.commit().await?;
 

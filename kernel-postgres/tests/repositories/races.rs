@@ -6,16 +6,17 @@ use serde_json::json;
 use crate::world::{World, insert_row};
 use crate::{LIMIT, Outcome};
 use futures_util::future::join_all;
+use saas_kernel::StoreError;
 use saas_kernel::billing::limits::Reserved;
 use saas_kernel::billing::provider::ProviderEvent;
-use saas_kernel::error::{BoxError, Error};
-use saas_kernel::guard::idempotency::StoredAnswer;
+use saas_kernel::error::{BoxError, Error, Replay};
 use saas_kernel::id::{ApiKeyId, InviteId};
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::response::StoredAnswer;
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Replay, Scope, Store, StoreError};
+use saas_kernel::store::{Proof, Store};
 use saas_kernel::tenancy::invites::NewInvite;
 
 /// So many callers.
@@ -65,7 +66,7 @@ async fn keys() -> Outcome {
     let grant = world.with_key(&ada, "once", "").await?.grant.ok_or("a grant")?;
     let answer = StoredAnswer { status: 201, body: b"made".to_vec() };
     let won = join_all((0..N).map(|_| async {
-        match world.store.begin(Scope::of(&grant)).await {
+        match world.store.begin(grant.scope()).await {
             Ok(mut tx) => {
                 tx.records().answer(answer.clone());
                 tx.commit().await?;
@@ -141,7 +142,7 @@ async fn revocations() -> Outcome {
     let caller = world.kernel.authenticate_key(world.ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a caller")?;
     let grant = caller.grant.ok_or("a grant")?;
     let won = join_all((0..N).map(|_| async {
-        let mut tx = world.store.begin(Scope::of(&grant)).await?;
+        let mut tx = world.store.begin(grant.scope()).await?;
         match tx.api_keys().revoke(workspace, id, at).await {
             Ok(won) => tx.commit().await.map(|()| won).map_err(BoxError::from),
             Err(StoreError::AccessChanged) => Ok(false),

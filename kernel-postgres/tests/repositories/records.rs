@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::world::{Person, World};
-use saas_kernel::access::{ReadAudit, UpdateWorkspace};
 use saas_kernel::audit::{self, AuditEntry, AuditFilter};
 use saas_kernel::error::BoxError;
 use saas_kernel::events::{Event, OutboxEvent, publish};
 use saas_kernel::page::PageRequest;
+use saas_kernel::permissions::{ReadAudit, UpdateWorkspace};
 use saas_kernel::tenancy::workspaces::Rename;
 
 #[derive(serde::Serialize)]

@@ -4,12 +4,12 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::Outcome;
 use crate::world::{Person, World, refused};
+use saas_kernel::StoreError;
 use saas_kernel::error::BoxError;
 use saas_kernel::id::{SessionId, UserId};
 use saas_kernel::identity::lookups::SessionFound;
 use saas_kernel::identity::sessions::{NewSession, SessionLife};
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Checkout, Store, StoreError};
 
 const LIFE: SessionLife = SessionLife { idle: TimeDelta::days(14), absolute: TimeDelta::days(20) };
 
@@ -19,7 +19,7 @@ fn new(user: UserId, token: &Token, at: DateTime<Utc>) -> NewSession {
 }
 
 async fn found(world: &World, token: &Token, at: DateTime<Utc>) -> Result<Option<SessionFound>, StoreError> {
-    world.store.lookups(&Checkout::default()).await?.session(&token.hash(), None, at).await
+    world.lookups().await?.session(&token.hash(), None, at).await
 }
 
 async fn touch(world: &World, by: &Person, session: &NewSession, at: DateTime<Utc>) -> Result<(), BoxError> {

@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 
 use crate::Outcome;
 use crate::world::{Person, World};
-use saas_kernel::access::{Grant, OWNER, ReadWorkspace};
+use saas_kernel::StoreError;
+use saas_kernel::access::{Grant, OWNER};
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::error::BoxError;
 use saas_kernel::id::{ApiKeyId, WorkspaceId};
@@ -14,8 +15,9 @@ use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::page::PageRequest;
+use saas_kernel::permissions::ReadWorkspace;
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Scope, Store, StoreError, Tx};
+use saas_kernel::store::{Proof, Store, Tx};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::Rename;
 
@@ -39,7 +41,7 @@ async fn joined(world: &World, ada: &Person, eve: &Person) -> Result<Arc<Grant>,
 /// Writes under `grant` and commits, with and without a record.
 async fn writes(world: &World, grant: &Arc<Grant>, name: &str) -> Result<(), BoxError> {
     for records in [false, true] {
-        let mut tx = world.store.begin(Scope::of(grant)).await?;
+        let mut tx = world.store.begin(grant.scope()).await?;
         let rename = Rename { name: Some(name.parse()?), slug: None };
         tx.workspaces().rename(grant.workspace(), &rename, world.now()).await?.ok_or("its own workspace")?;
         if records {
@@ -92,25 +94,25 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
 
     // Whoever changes their own standing finishes what they do, and that is all.
     let grant = joined(world, ada, eve).await?;
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     assert!(tx.members().set_role(id, eve.user(), "member", at).await?);
     assert!(tx.members().set_role(id, eve.user(), "viewer", at).await?, "once more");
     tx.commit().await?;
     // Nobody takes back what was taken from them.
     for role in ["admin", "viewer"] {
-        let mut tx = world.store.begin(Scope::of(&grant)).await?;
+        let mut tx = world.store.begin(grant.scope()).await?;
         let back = tx.members().set_role(id, eve.user(), role, at).await;
         assert!(matches!(back, Err(StoreError::AccessChanged)), "{back:?}");
         assert!(tx.commit().await.is_err());
     }
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     let left = tx.members().remove(id, eve.user()).await;
     assert!(matches!(left, Err(StoreError::AccessChanged)), "{left:?}");
     drop(tx);
     let asked = WorkspaceRef::Id(id);
     let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
     let grant = caller.grant.ok_or("a grant")?;
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
     audit::record(&grant.allow::<ReadWorkspace>()?, &mut *tx, "test.left", "user", eve.user())?;
     tx.commit().await?;
@@ -123,7 +125,7 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     tx.commit().await?;
     let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
     let grant = caller.grant.ok_or("a grant")?;
-    world.store.begin(Scope::of(&grant)).await?.commit().await?;
+    world.store.begin(grant.scope()).await?.commit().await?;
     let mut tx = world.tenant(ada).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
     tx.commit().await?;
@@ -133,7 +135,7 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     let mut tx = world.tenant(ada).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
     tx.commit().await?;
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     assert!(tx.members().set_role(id, ada.user(), "viewer", at).await?);
     let commit = tx.commit().await;
     assert!(matches!(commit, Err(StoreError::AccessChanged)), "{commit:?}");
@@ -171,12 +173,12 @@ async fn keys(world: &World, ada: &Person) -> Outcome {
     refused(world, &grant, "revoked").await?;
 
     let (id, grant) = made().await?;
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     assert!(revoke(&mut *tx, id).await?);
     tx.commit().await?;
     refused(world, &grant, "revoked by itself").await?;
     // Again is no excuse for anything else that the transaction does.
-    let mut tx = world.store.begin(Scope::of(&grant)).await?;
+    let mut tx = world.store.begin(grant.scope()).await?;
     let again = revoke(&mut *tx, id).await;
     assert!(matches!(again, Err(StoreError::AccessChanged)), "{again:?}");
     Ok(())

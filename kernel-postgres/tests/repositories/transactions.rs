@@ -2,17 +2,18 @@
 
 use crate::world::{self, Person, World, delete_row, insert_row, over};
 use crate::{LIMIT, Outcome};
-use saas_kernel::access::{ReadAudit, ReadWorkspace, UpdateWorkspace};
+use saas_kernel::StoreError;
 use saas_kernel::actor::Actor;
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::billing::{entitlements, limits};
 use saas_kernel::error::Error;
 use saas_kernel::id::{ApiKeyId, InviteId};
-use saas_kernel::identity::api_keys::{self, NewApiKey};
+use saas_kernel::identity::api_keys::{self, ApiKeySettings, NewApiKey};
 use saas_kernel::identity::users;
 use saas_kernel::page::PageRequest;
-use saas_kernel::store::{Reach, Scope, Store, StoreError, Tx};
-use saas_kernel::tenancy::invites::{self, Invited};
+use saas_kernel::permissions::{ReadAudit, ReadWorkspace, UpdateWorkspace};
+use saas_kernel::store::{Proof, Reach, Store, Tx};
+use saas_kernel::tenancy::invites::{self, InviteSettings, Invited};
 use saas_kernel::tenancy::members;
 use saas_kernel::tenancy::workspaces::{self, Rename};
 
@@ -23,10 +24,10 @@ pub(crate) async fn transactions() -> Outcome {
 
     // The scope is the proof's, and the system's is not to be had from the application's store.
     let tx = world.tenant(&ada).await?;
-    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::Tenant(ada.workspace()), Actor::User(ada.user())));
+    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::workspace(ada.workspace()), Actor::User(ada.user())));
     drop(tx);
     let tx = world.own(&ada).await?;
-    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::User(ada.user()), Actor::User(ada.user())));
+    assert_eq!((tx.scope().reach(), tx.scope().actor()), (Reach::person(ada.user()), Actor::User(ada.user())));
     drop(tx);
     let tx = world.system().await?;
     let scope = tx.scope().clone();
@@ -60,10 +61,8 @@ pub(crate) async fn transactions() -> Outcome {
     }
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Number 18");
-    let write = tx
-        .workspaces()
-        .set_plan(ada.workspace(), None, saas_kernel::billing::subscription::Access::Full, world.now())
-        .await;
+    let write =
+        tx.workspaces().set_plan(ada.workspace(), None, saas_kernel::access::catalog::Access::Full, world.now()).await;
     world::refused(tx, write).await;
     Ok(())
 }
@@ -94,9 +93,10 @@ pub(crate) async fn proofs() -> Outcome {
     }
     // An invite counts in the scope that is made of it only.
     let mut tx = world.tenant(&ada).await?;
-    let (_, token) = invites::create(&ada.grant.allow()?, &mut *tx, eve.email.clone(), "member").await?;
+    let (_, token) =
+        invites::create(&ada.grant.allow()?, &mut *tx, &InviteSettings::default(), eve.email.clone(), "member").await?;
     tx.commit().await?;
-    let invited = Invited::with(&world.kernel, &eve.session, &token).await?;
+    let invited = Invited::with(&**world.kernel.store(), &eve.session, &token).await?;
     for whose in ["the inviter", "the invited", "the person", "the system"] {
         let mut tx = match whose {
             "the inviter" => world.tenant(&ada).await?,
@@ -104,12 +104,12 @@ pub(crate) async fn proofs() -> Outcome {
             "the person" => world.own(&eve).await?,
             _ => world.system().await?,
         };
-        refused(invites::accept(&world.kernel, &invited, &mut *tx).await.map(drop), whose);
+        refused(invites::accept(&invited, &mut *tx).await.map(drop), whose);
         tx.commit().await?;
     }
-    let mut tx = world.store.begin(Scope::invited(&invited)).await?;
-    assert_eq!(tx.scope().reach(), Reach::Joining(eve.user(), ada.workspace()));
-    assert_eq!(invites::accept(&world.kernel, &invited, &mut *tx).await?.role, "member");
+    let mut tx = world.store.begin(invited.scope()).await?;
+    assert_eq!(tx.scope().reach(), Reach::both(eve.user(), ada.workspace()));
+    assert_eq!(invites::accept(&invited, &mut *tx).await?.role, "member");
     tx.commit().await?;
 
     let mut tx = world.tenant(&ada).await?;
@@ -129,11 +129,16 @@ async fn people(ada: &Person, tx: &mut dyn Tx, whose: &str) -> Outcome {
     refused(members::change_role(&ada.grant.allow()?, tx, user, "viewer").await.map(drop), whose);
     refused(members::remove(&ada.grant.allow()?, tx, user).await, whose);
     refused(members::leave(&ada.grant, tx).await, whose);
-    refused(invites::create(&ada.grant.allow()?, tx, ada.email.clone(), "viewer").await.map(drop), whose);
+    refused(
+        invites::create(&ada.grant.allow()?, tx, &InviteSettings::default(), ada.email.clone(), "viewer")
+            .await
+            .map(drop),
+        whose,
+    );
     refused(invites::list(&ada.grant.allow()?, tx, &page).await.map(drop), whose);
     refused(invites::revoke(&ada.grant.allow()?, tx, InviteId::generate(at)).await, whose);
     let new = NewApiKey { name: "key".to_owned(), scopes: vec!["workspace.read".to_owned()], expires_at: None };
-    refused(api_keys::create(&ada.grant.allow()?, tx, new).await.map(drop), whose);
+    refused(api_keys::create(&ada.grant.allow()?, tx, &ApiKeySettings::default(), new).await.map(drop), whose);
     refused(api_keys::list(&ada.grant.allow()?, tx, &page).await.map(drop), whose);
     refused(api_keys::revoke(&ada.grant.allow()?, tx, ApiKeyId::generate(at)).await, whose);
     Ok(())

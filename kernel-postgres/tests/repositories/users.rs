@@ -8,7 +8,7 @@ use saas_kernel::ctx::Ctx;
 use saas_kernel::id::UserId;
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::users::NewUser;
-use saas_kernel::store::{Scope, Store};
+use saas_kernel::store::{Proof, Store};
 
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
@@ -40,7 +40,7 @@ pub(crate) async fn suite() -> Outcome {
     let password = PasswordHash::stored("$argon2id$conformance".to_owned());
     let prepared = world.prepare(world.ctx(), "Somebody").await?;
     let (taken, free) = ("ADA@Example.com".parse()?, "Somebody@Example.com".parse()?);
-    let mut tx = world.store.begin(Scope::sign_up(&prepared)).await?;
+    let mut tx = world.store.begin(prepared.scope()).await?;
     let new = |id, email| NewUser { id, email, name: &name, password: &password, at: ctx.now };
     assert!(!tx.users().insert(&new(prepared.user(), &taken)).await?, "the address is taken");
     assert!(tx.users().insert(&new(prepared.user(), &free)).await?, "the transaction goes on");
@@ -50,7 +50,7 @@ pub(crate) async fn suite() -> Outcome {
 
     // For nobody else, and nobody at all in a workspace's scope.
     let other = UserId::generate(world.now());
-    let mut tx = world.store.begin(Scope::sign_up(&prepared)).await?;
+    let mut tx = world.store.begin(prepared.scope()).await?;
     let write = tx.users().insert(&new(other, &free)).await;
     refused(tx, write).await;
     let mut tx = world.tenant(&ada).await?;

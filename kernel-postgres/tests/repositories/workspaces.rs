@@ -4,11 +4,12 @@ use chrono::SubsecRound;
 
 use crate::Outcome;
 use crate::world::{World, refused};
-use saas_kernel::billing::subscription::Access;
+use saas_kernel::StoreError;
+use saas_kernel::access::catalog::Access;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::PageRequest;
-use saas_kernel::store::{Scope, Store, StoreError};
-use saas_kernel::tenancy::workspaces::{Founding, NewWorkspace, Rename};
+use saas_kernel::store::{Proof, Store};
+use saas_kernel::tenancy::workspaces::{NewWorkspace, Rename, WorkspaceCreation};
 
 pub(crate) async fn suite() -> Outcome {
     reading().await?;
@@ -98,9 +99,9 @@ async fn slugs_and_names() -> Outcome {
     let again = tx.workspaces().insert(&new(id)).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "an id is used once: {again:?}");
     drop(tx);
-    let founding = Founding::by(&ada.session);
-    let mut tx = world.store.begin(Scope::founding(&founding)).await?;
-    assert!(tx.workspaces().claim_slug(founding.workspace(), &"nobody".parse()?, at).await?);
+    let creation = WorkspaceCreation::by(&ada.session);
+    let mut tx = world.store.begin(creation.scope()).await?;
+    assert!(tx.workspaces().claim_slug(creation.workspace(), &"nobody".parse()?, at).await?);
     assert!(tx.commit().await.is_err(), "a slug of no workspace");
     assert_eq!(world.found(&ada.session, "nobody").await?.slug, "nobody", "is still free");
     Ok(())

@@ -4,27 +4,28 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use saas_kernel::StoreError;
 use saas_kernel::access::Grant;
 use saas_kernel::audit::AuditFilter;
+use saas_kernel::checkout::Checkout;
 use saas_kernel::clock::{Clock, SystemClock, TestClock};
 use saas_kernel::config::ProductConfig;
 use saas_kernel::ctx::Ctx;
 use saas_kernel::error::{BoxError, Error};
-use saas_kernel::guard::idempotency::IdempotencyKey;
 use saas_kernel::hooks::SignedUp;
 use saas_kernel::id::{UserId, WorkspaceId};
+use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::identity::authenticate::{Caller, Keep};
-use saas_kernel::identity::login;
-use saas_kernel::identity::lookups::WorkspaceRef;
+use saas_kernel::identity::lookups::{Lookups, WorkspaceRef};
 use saas_kernel::identity::sessions::Session;
-use saas_kernel::identity::sign_up::{self, NewAccount, SignUp};
+use saas_kernel::identity::sign_up::{NewAccount, SignUp};
 use saas_kernel::identity::users::Email;
 use saas_kernel::kernel::Kernel;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
-use saas_kernel::store::{Scope, Store, StoreError, SystemStore, Tx};
+use saas_kernel::store::{Proof, Store, SystemStore, Tx};
 use saas_kernel::tenancy::members::NewMembership;
-use saas_kernel::tenancy::workspaces::{self, Founding, Slug, Workspace};
+use saas_kernel::tenancy::workspaces::{self, Slug, Workspace, WorkspaceCreation};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgResult, PgStore, PgSystem, PgTx};
 
@@ -97,8 +98,8 @@ impl World {
     }
 
     pub(crate) async fn sign_up(&self, prepared: &SignUp) -> Result<Option<SignedUp>, Error> {
-        let mut tx = self.store.begin(Scope::sign_up(prepared)).await?;
-        let signed_up = sign_up::sign_up(&self.kernel, prepared, &mut *tx).await?;
+        let mut tx = self.store.begin(prepared.scope()).await?;
+        let signed_up = self.kernel.sign_up(prepared, &mut *tx).await?;
         if signed_up.is_some() {
             tx.commit().await?;
         }
@@ -106,9 +107,9 @@ impl World {
     }
 
     pub(crate) async fn log_in(&self, email: &Email) -> Result<Token, Error> {
-        let verified = login::verify(&self.kernel, self.ctx(), email, PASSWORD.parse()?).await?;
-        let mut tx = self.store.begin(Scope::login(&verified)).await?;
-        let logged_in = login::begin_session(&self.kernel, &verified, &mut *tx, None).await?;
+        let verified = self.kernel.verify_login(self.ctx(), email, PASSWORD.parse()?).await?;
+        let mut tx = self.store.begin(verified.scope()).await?;
+        let logged_in = self.kernel.begin_session(&verified, &mut *tx, None).await?;
         tx.commit().await?;
         Ok(logged_in.token)
     }
@@ -140,19 +141,23 @@ impl World {
     }
 
     pub(crate) async fn found(&self, founder: &Session, slug: &str) -> Result<Workspace, Error> {
-        let (founding, slug) = (Founding::by(founder), slug.parse::<Slug>()?);
-        let mut tx = self.store.begin(Scope::founding(&founding)).await?;
-        let made = workspaces::create(&self.kernel, &founding, &mut *tx, slug.as_str().parse()?, Some(slug)).await?;
+        let (creation, slug) = (WorkspaceCreation::by(founder), slug.parse::<Slug>()?);
+        let mut tx = self.store.begin(creation.scope()).await?;
+        let made = workspaces::create(&creation, &mut *tx, slug.as_str().parse()?, Some(slug)).await?;
         tx.commit().await?;
         Ok(made)
     }
 
     pub(crate) async fn tenant(&self, person: &Person) -> Result<Box<dyn Tx>, StoreError> {
-        self.store.begin(Scope::of(&person.grant)).await
+        self.store.begin(person.grant.scope()).await
     }
 
     pub(crate) async fn own(&self, person: &Person) -> Result<Box<dyn Tx>, StoreError> {
-        self.store.begin(Scope::of_user(&person.session)).await
+        self.store.begin(person.session.scope()).await
+    }
+
+    pub(crate) async fn lookups(&self) -> Result<Box<dyn Lookups>, StoreError> {
+        self.store.lookups(&Ctx::at(self.now()), &Checkout::default()).await
     }
 
     pub(crate) async fn system(&self) -> Result<Box<dyn Tx>, StoreError> {

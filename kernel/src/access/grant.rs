@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::catalog::{Access, Catalog, Plan};
+use super::names::codes::WORKSPACE_READ_ONLY;
 use super::permission::{Permission, intern};
+use super::policy::Policy;
 use super::roles::{Role, Roles};
-use crate::actor::Actor;
-use crate::billing::catalog::{Catalog, Plan};
-use crate::billing::subscription::Access;
-use crate::ctx::Ctx;
-use crate::error::{Refusal, codes};
-use crate::id::WorkspaceId;
-use crate::kernel::Kernel;
-use crate::page::{Page, PageQuery, PageRequest};
-use crate::store::{Checkout, Reach, Standing, StoreError, Tx};
+use super::standing::Standing;
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Refusal, codes};
+use crate::base::id::WorkspaceId;
+use crate::base::page::{Page, PageQuery, PageRequest};
 
 /// Who calls, in which workspace, as what. Made by authentication only; there is no public constructor.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct Grant {
     pub(crate) standing: Standing,
     pub(crate) plan: Arc<Plan>,
     pub(crate) access: Access,
-    pub(crate) kernel: Kernel,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) checkout: Checkout,
 }
 
@@ -52,7 +53,7 @@ impl Grant {
         }
         if P::WRITES && self.access == Access::ReadOnly {
             let text = "this workspace is read-only until its subscription is settled; settle it under billing";
-            return Err(Refusal::new(&codes::WORKSPACE_READ_ONLY, text));
+            return Err(Refusal::new(&WORKSPACE_READ_ONLY, text));
         }
         Ok(Can(self.clone(), PhantomData))
     }
@@ -66,17 +67,6 @@ impl Grant {
             held: self.role.bits.has(intern(permission)),
             by: self.role.gives(permission).map(str::to_owned),
             holders: holders.map(|role| role.name.clone()).collect(),
-        }
-    }
-
-    /// Lets `tx` through if it is a transaction of this grant's workspace. Row-level security alone would not notice a
-    /// proof for one workspace in a transaction of another, or of the system: this compares 16 bytes.
-    pub fn enter<'t>(&self, tx: &'t mut dyn Tx) -> Result<&'t mut dyn Tx, StoreError> {
-        match tx.scope().reach() {
-            Reach::Tenant(workspace) if workspace == self.workspace => Ok(tx),
-            Reach::Tenant(_) | Reach::User(_) | Reach::Founding(..) | Reach::Joining(..) | Reach::System(_) => {
-                Err(StoreError::Scope)
-            }
         }
     }
 
@@ -117,12 +107,12 @@ impl Grant {
 
     /// Every role.
     pub fn roles(&self) -> &Roles {
-        self.kernel.roles()
+        &self.policy.roles
     }
 
     /// Every plan, to name the one that unlocks what is refused.
     pub fn catalog(&self) -> &Catalog {
-        self.kernel.catalog()
+        &self.policy.catalog
     }
 
     /// Which page of `list` is wanted. The cursor is good for this list in this workspace only; put filters into `list`.
@@ -130,12 +120,12 @@ impl Grant {
     /// # Errors
     /// `invalid_cursor`, or `validation_failed` for the limit.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), self.kernel.signing_key())
+        PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
     }
 
     /// The cursor of the page after `page`, for the same `list`.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), self.kernel.signing_key())
+        page.next_cursor(&self.list_context(list), &self.policy.signing_key)
     }
 
     fn list_context(&self, list: &str) -> String {
@@ -144,6 +134,10 @@ impl Grant {
 
     pub(crate) fn checkout(&self) -> &Checkout {
         &self.checkout
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
     }
 }
 

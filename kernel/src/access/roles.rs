@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
 use super::permission::{Bits, PermissionInfo, intern};
-use crate::error::Refusal;
+use crate::base::error::Refusal;
 
 /// A role as configured: a name and patterns (`project.create`, `project.*`, `*`), highest rank first in a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RoleRules {
     /// The role's name, as stored with memberships.
     pub name: String,
     /// The permissions it holds.
+    #[serde(rename = "permissions")]
     pub patterns: Vec<Pattern>,
 }
 
@@ -22,6 +27,13 @@ pub struct Pattern {
     pub text: String,
     /// Where it stands in the configuration file, for error messages.
     pub line: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pattern = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Self { line: Some(pattern.referenced.line()), text: pattern.value })
+    }
 }
 
 /// A role, resolved against the registry.
@@ -172,7 +184,7 @@ fn names(registry: &[PermissionInfo]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::PERMISSIONS;
+    use crate::tenancy::names::PERMISSIONS;
 
     #[test]
     fn mistakes_are_named() {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::access::{Can, Grant, ReadWorkspace};
+use crate::access::catalog::Access;
+use crate::access::{Can, Grant};
+use crate::base::error::{Error, Refusal};
 use crate::billing::limits::Usage;
-use crate::billing::subscription::Access;
-use crate::error::{Error, Refusal, codes};
+use crate::billing::names::codes::PLAN_REQUIRED;
 use crate::store::Tx;
+use crate::tenancy::names::ReadWorkspace;
 
 /// A feature's key, as in `product.config.yaml`. Declare them as constants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,9 +45,9 @@ pub fn require(grant: &Grant, feature: Feature) -> Result<(), Refusal> {
     match grant.catalog().unlocks_feature(feature.0) {
         Some(plan) => {
             let text = format!("`{}` is not part of the plan {}; {} has it", feature.0, grant.plan().name, plan.name);
-            Err(Refusal::new(&codes::PLAN_REQUIRED, text).unlocked_by(&plan.key))
+            Err(Refusal::new(&PLAN_REQUIRED, text).unlocked_by(&plan.key))
         }
-        None => Err(Refusal::new(&codes::PLAN_REQUIRED, format!("`{}` is not part of any plan", feature.0))),
+        None => Err(Refusal::new(&PLAN_REQUIRED, format!("`{}` is not part of any plan", feature.0))),
     }
 }
 

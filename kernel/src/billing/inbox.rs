@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use crate::base::error::StoreError;
 use crate::billing::provider::ProviderEvent;
-use crate::store::StoreError;
 
 /// An event that a processor has claimed.
 #[derive(Clone, PartialEq, Debug)]

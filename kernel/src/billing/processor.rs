@@ -7,15 +7,16 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 
-use crate::actor::Actor;
-use crate::audit::{AuditEntry, action};
+use crate::audit::AuditEntry;
+use crate::base::actor::Actor;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Error, Explained, Refusal, codes};
+use crate::base::id::WorkspaceId;
 use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
+use crate::billing::names::{action, subject};
 use crate::billing::provider::{BillingFact, BillingProvider, ProviderEvent};
 use crate::billing::subscription::{Change, Reduced, SubscriptionFact, effective, reduce};
-use crate::ctx::Ctx;
-use crate::error::{Error, Explained, Refusal, codes};
-use crate::events::{OutboxEvent, subject};
-use crate::id::WorkspaceId;
+use crate::events::OutboxEvent;
 use crate::kernel::Kernel;
 use crate::store::{SystemStore, Tx};
 

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::base::error::Refusal;
 use crate::billing::subscription::SubscriptionFact;
-use crate::error::Refusal;
 
 /// Looks a request header up by its lower-case name; `None` if it is absent or not text.
 pub type Headers<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;

@@ -7,39 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::billing::catalog::Catalog;
-use crate::id::{SubscriptionId, WorkspaceId};
-use crate::store::StoreError;
-
-/// How much of a plan a subscription's state gives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Access {
-    /// All of it.
-    Full,
-    /// All of it, while a failed payment is retried.
-    Grace,
-    /// The data can be read, nothing can be changed.
-    ReadOnly,
-    /// Nothing: the free plan applies.
-    None,
-}
-
-impl Access {
-    /// As stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Access::Full => "full",
-            Access::Grace => "grace",
-            Access::ReadOnly => "read_only",
-            Access::None => "none",
-        }
-    }
-
-    /// From its stored form.
-    pub fn from_stored(text: &str) -> Option<Self> {
-        [Self::Full, Self::Grace, Self::ReadOnly, Self::None].into_iter().find(|access| access.as_str() == text)
-    }
-}
+use crate::access::catalog::{Access, Catalog};
+use crate::base::error::StoreError;
+use crate::base::id::{SubscriptionId, WorkspaceId};
 
 /// A subscription's status, in Stripe's words, which other providers map to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -3,14 +3,14 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::Value;
 
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::error::{BoxError, Refusal};
+use crate::base::id::WorkspaceId;
+use crate::base::secret::Token;
 use crate::billing::provider::{BillingFact, BillingProvider, Delivery, ProviderEvent};
 use crate::billing::subscription::{Change, Status, SubscriptionFact, SubscriptionItem};
-use crate::clock::{Clock, SystemClock};
 use crate::conformance::Outcome;
-use crate::error::{BoxError, Refusal};
-use crate::id::WorkspaceId;
 use crate::memory::billing::MemoryBilling;
-use crate::secret::Token;
 
 /// What the provider itself would send; made by whoever runs the suite, since an adapter only verifies and reads.
 pub trait Deliveries {

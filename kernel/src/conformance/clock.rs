@@ -2,7 +2,7 @@
 
 use chrono::SubsecRound;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::conformance::Outcome;
 
 /// What every [`Clock`] must do: tell whole microseconds, which Postgres can keep, and not go back by itself.

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
+use crate::base::error::BoxError;
+use crate::base::secret::Token;
 use crate::conformance::{Outcome, join_all};
-use crate::error::BoxError;
 use crate::identity::users::Email;
 use crate::memory::mailer::MemoryMailer;
 use crate::notify::mailer::{Mail, Mailer};
-use crate::secret::Token;
 
 /// Where a mailer's mail arrives; made by whoever runs the suite.
 #[async_trait(?Send)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::base::secret::Token;
 use crate::conformance::{Outcome, join_all};
 use crate::guard::rate_limit::{Bucket, Quota, RateLimiter};
-use crate::secret::Token;
 
 /// What every [`RateLimiter`] must do. It may be one that others use at the same time: the keys are new.
 ///

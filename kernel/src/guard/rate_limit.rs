@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
-use crate::error::{Refusal, codes};
+use crate::base::error::Refusal;
+use crate::guard::names::codes::RATE_LIMITED;
 
 /// So many calls in so long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -42,29 +45,35 @@ pub enum Bucket {
     ApiWorkspace,
 }
 
-/// The quotas; `None` switches one off.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The quotas; `None` switches one off. In `product.config.yaml`: `5/minute`, `10/hour` or `off`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
     /// Logins from one address.
-    pub login_ip: Option<Quota>,
+    #[serde(deserialize_with = "quota")]
+    pub login_per_ip: Option<Quota>,
     /// Logins to one account.
-    pub login_email: Option<Quota>,
+    #[serde(deserialize_with = "quota")]
+    pub login_per_email: Option<Quota>,
     /// Sign-ups from one address.
-    pub sign_up_ip: Option<Quota>,
+    #[serde(deserialize_with = "quota")]
+    pub sign_up_per_ip: Option<Quota>,
     /// API calls from one address.
-    pub api_ip: Option<Quota>,
+    #[serde(deserialize_with = "quota")]
+    pub api_per_ip: Option<Quota>,
     /// API calls in one workspace.
-    pub api_workspace: Option<Quota>,
+    #[serde(deserialize_with = "quota")]
+    pub api_per_workspace: Option<Quota>,
 }
 
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            login_ip: Some(Quota::per_minute(5)),
-            login_email: Some(Quota::per_hour(10)),
-            sign_up_ip: Some(Quota::per_hour(5)),
-            api_ip: Some(Quota::per_minute(100)),
-            api_workspace: Some(Quota::per_minute(1000)),
+            login_per_ip: Some(Quota::per_minute(5)),
+            login_per_email: Some(Quota::per_hour(10)),
+            sign_up_per_ip: Some(Quota::per_hour(5)),
+            api_per_ip: Some(Quota::per_minute(100)),
+            api_per_workspace: Some(Quota::per_minute(1000)),
         }
     }
 }
@@ -73,11 +82,11 @@ impl RateLimits {
     /// The quota of `bucket`.
     pub fn quota(&self, bucket: Bucket) -> Option<Quota> {
         match bucket {
-            Bucket::LoginIp => self.login_ip,
-            Bucket::LoginEmail => self.login_email,
-            Bucket::SignUpIp => self.sign_up_ip,
-            Bucket::ApiIp => self.api_ip,
-            Bucket::ApiWorkspace => self.api_workspace,
+            Bucket::LoginIp => self.login_per_ip,
+            Bucket::LoginEmail => self.login_per_email,
+            Bucket::SignUpIp => self.sign_up_per_ip,
+            Bucket::ApiIp => self.api_per_ip,
+            Bucket::ApiWorkspace => self.api_per_workspace,
         }
     }
 }
@@ -94,5 +103,26 @@ pub fn refusal(wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = seconds.max(1);
     let text = format!("too many calls; try again in {seconds} s");
-    Refusal::new(&codes::RATE_LIMITED, text).retry_after(Duration::from_secs(seconds))
+    Refusal::new(&RATE_LIMITED, text).retry_after(Duration::from_secs(seconds))
+}
+
+fn quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Quota>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "off" {
+        return Ok(None);
+    }
+    let quota = text.split_once('/').and_then(|(calls, per)| {
+        let per = match per {
+            "second" => 1,
+            "minute" => 60,
+            "hour" => 3600,
+            "day" => 86_400,
+            _ => return None,
+        };
+        let calls = calls.parse().ok().filter(|calls| *calls > 0)?;
+        Some(Quota { calls, per: Duration::from_secs(per) })
+    });
+    let wrong =
+        || de::Error::custom(format!("`{text}` is not a rate; write `10/minute` (second, minute, hour, day) or `off`"));
+    quota.map(Some).ok_or_else(wrong)
 }

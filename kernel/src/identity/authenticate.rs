@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::access::Grant;
-use crate::actor::Actor;
-use crate::ctx::Ctx;
-use crate::error::Error;
-use crate::guard::idempotency::IdempotencyKey;
-use crate::identity::lookups::WorkspaceRef;
-use crate::identity::sessions::Session;
-use crate::kernel::Kernel;
-use crate::secret::Token;
-use crate::store::{Checkout, Scope, Standing};
+use crate::access::{Bits, Grant, Policy, Role, Standing, intern};
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::ctx::Ctx;
+use crate::base::error::Error;
+use crate::base::id::ApiKeyId;
+use crate::base::idempotency::IdempotencyKey;
+use crate::base::secret::Token;
+use crate::identity::last_used::LastUsedRecorder;
+use crate::identity::lookups::{Lookups, WorkspaceRef};
+use crate::identity::sessions::{Session, SessionLife};
+use crate::store::{Proof, Store};
 
 /// A signed-in caller, with a grant if they belong to the workspace they asked for.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Notes the call's idempotency key, before anybody else holds the grant.
+    /// Sets the call's idempotency key, before anybody else holds the grant.
     pub fn set_idempotency(&mut self, key: IdempotencyKey) {
         let key = Arc::new(key);
         if let Some(grant) = self.grant.as_mut().and_then(Arc::get_mut) {
@@ -44,54 +46,154 @@ pub enum Keep {
     No,
 }
 
-/// Sessions are noted as used at most this often: not a write per request.
-const TOUCH_EVERY: TimeDelta = TimeDelta::hours(1);
+impl Keep {
+    fn checkout(self, lookups: Box<dyn Lookups>, actor: Actor) -> Checkout {
+        match self {
+            Keep::ForTransaction => lookups.park(actor),
+            Keep::No => Checkout::default(),
+        }
+    }
+}
 
-impl Kernel {
-    /// The caller behind `token`, or `None` if it is unknown, expired or revoked. Always asks the system of record, so
-    /// that a removed member is refused from the next call on.
-    pub async fn authenticate(
+/// A program with a key that is in force.
+#[derive(Clone, Debug)]
+pub struct KeyCaller {
+    /// The key.
+    pub id: ApiKeyId,
+    /// As what, if the address is of the key's own workspace.
+    pub grant: Option<Arc<Grant>>,
+}
+
+impl KeyCaller {
+    /// Sets the call's idempotency key, before anybody else holds the grant.
+    pub fn set_idempotency(&mut self, key: IdempotencyKey) {
+        if let Some(grant) = self.grant.as_mut().and_then(Arc::get_mut) {
+            grant.ctx.idempotency = Some(Arc::new(key));
+        }
+    }
+}
+
+/// The last use of a session is recorded at most this often: not a write per request.
+const RECORD_SESSION_EVERY: TimeDelta = TimeDelta::hours(1);
+/// The last use of an API key is recorded at most this often.
+const RECORD_KEY_EVERY: TimeDelta = TimeDelta::minutes(5);
+
+/// Turns tokens into callers. Always asks the system of record, so that whoever was removed and whatever was revoked is refused
+/// from the next call on.
+#[derive(Clone)]
+pub struct Authenticator {
+    store: Arc<dyn Store>,
+    policy: Arc<Policy>,
+    session_life: SessionLife,
+    last_used: LastUsedRecorder,
+}
+
+impl Authenticator {
+    /// Over `store`, with what `policy` says about roles and plans.
+    pub fn new(store: Arc<dyn Store>, policy: Arc<Policy>, session_life: SessionLife) -> Self {
+        Self { store, policy, session_life, last_used: LastUsedRecorder::default() }
+    }
+
+    /// The caller behind a session's `token`, or `None` if it is unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// Those of the system of record.
+    pub async fn session(
         &self,
         ctx: Ctx,
         token: &Token,
         workspace: Option<&WorkspaceRef>,
         keep: Keep,
     ) -> Result<Option<Caller>, Error> {
-        let mut lookups = self.store().lookups(&Checkout::default()).await?;
+        let mut lookups = self.store.lookups(&ctx, &Checkout::default()).await?;
         let Some(found) = lookups.session(&token.hash(), workspace, ctx.now).await? else { return Ok(None) };
-        let checkout = match keep {
-            Keep::ForTransaction => lookups.park(),
-            Keep::No => Checkout::default(),
-        };
-        let stale = ctx.now - found.seen_at >= TOUCH_EVERY;
+        let checkout = keep.checkout(lookups, Actor::User(found.user));
+        let stale = ctx.now - found.seen_at >= RECORD_SESSION_EVERY;
         let grant = found.membership.map(|membership| {
             Arc::new(Grant {
                 ctx: ctx.clone(),
                 actor: Actor::User(found.user),
                 workspace: membership.workspace,
-                role: self.roles().get(&membership.role).clone(),
-                plan: self.catalog().plan_of(membership.plan.as_deref()).clone(),
+                role: self.policy.roles.get(&membership.role).clone(),
+                plan: self.policy.catalog.plan_of(membership.plan.as_deref()).clone(),
                 access: membership.access,
                 standing: Standing::Member(found.user, membership.role.into()),
-                kernel: self.clone(),
+                policy: self.policy.clone(),
                 checkout: checkout.clone(),
             })
         });
-        let session = Session { ctx, id: found.id, user: found.user, kernel: self.clone(), checkout };
+        let session = Session { ctx, id: found.id, user: found.user, policy: self.policy.clone(), checkout };
         if stale {
-            self.touch(&session);
+            self.record_session(&session);
         }
         Ok(Some(Caller { session, grant }))
     }
 
-    /// Off the request's path, on a connection of its own: the answer does not wait for it.
-    fn touch(&self, session: &Session) {
-        let (scope, user, id, now) = (Scope::of_user(session).apart(), session.user, session.id, session.ctx.now);
-        let (store, life) = (self.store().clone(), self.settings().session_life);
-        self.noting().spawn("session", id.uuid(), async move {
+    /// The program behind an API key's `token`, or `None` if the key is unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// Those of the system of record.
+    pub async fn api_key(
+        &self,
+        ctx: Ctx,
+        token: &Token,
+        workspace: Option<&WorkspaceRef>,
+        keep: Keep,
+    ) -> Result<Option<KeyCaller>, Error> {
+        let mut lookups = self.store.lookups(&ctx, &Checkout::default()).await?;
+        let Some(found) = lookups.api_key(&token.hash(), workspace, ctx.now).await? else { return Ok(None) };
+        let checkout = keep.checkout(lookups, Actor::ApiKey(found.id));
+        let stale = found.last_used_at.is_none_or(|at| ctx.now - at >= RECORD_KEY_EVERY);
+        // Below every rank: a key manages no people.
+        let (name, bits) = ("api_key".to_owned(), self.bits(&found.scopes));
+        let role = Role { name, rank: usize::MAX, patterns: found.scopes, bits };
+        let grant = found.workspace.map(|workspace| Grant {
+            ctx,
+            actor: Actor::ApiKey(found.id),
+            workspace: workspace.id,
+            role: Arc::new(role),
+            standing: Standing::Key(found.id),
+            plan: self.policy.catalog.plan_of(workspace.plan.as_deref()).clone(),
+            access: workspace.access,
+            policy: self.policy.clone(),
+            checkout,
+        });
+        if let Some(grant) = grant.as_ref().filter(|_| stale) {
+            self.record_key(grant, found.id);
+        }
+        Ok(Some(KeyCaller { id: found.id, grant: grant.map(Arc::new) }))
+    }
+
+    /// A scope that no code declares any more holds nothing.
+    fn bits(&self, scopes: &[String]) -> Bits {
+        let registry = self.policy.roles.registry().iter();
+        let known = registry.filter(|permission| scopes.iter().any(|scope| scope == permission.name));
+        known.fold(Bits::default(), |bits, permission| bits.with(intern(permission.name)))
+    }
+
+    fn record_session(&self, session: &Session) {
+        let (scope, user, id, now) = (session.scope().in_background(), session.user, session.id, session.ctx.now);
+        let (store, life) = (self.store.clone(), self.session_life);
+        self.last_used.spawn("session", id.uuid(), async move {
             let mut tx = store.begin(scope).await?;
             tx.sessions().touch(user, id, now, life).await?;
             tx.commit().await
         });
+    }
+
+    fn record_key(&self, grant: &Grant, id: ApiKeyId) {
+        let (scope, store) = (grant.scope().in_background(), self.store.clone());
+        let (workspace, at) = (grant.workspace(), grant.now());
+        self.last_used.spawn("API key", id.uuid(), async move {
+            let mut tx = store.begin(scope).await?;
+            tx.api_keys().touch(workspace, id, at).await?;
+            tx.commit().await
+        });
+    }
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").finish_non_exhaustive()
     }
 }

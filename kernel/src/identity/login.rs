@@ -1,14 +1,17 @@
 //! Login and logout.
 
-use crate::ctx::Ctx;
-use crate::error::{Error, Refusal, codes};
-use crate::id::{SessionId, UserId};
-use crate::identity::password::Password;
-use crate::identity::sessions::NewSession;
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Error, Refusal};
+use crate::base::id::{SessionId, UserId};
+use crate::base::secret::Token;
+use crate::identity::names::codes::INVALID_CREDENTIALS;
+use crate::identity::password::{Password, Passwords};
+use crate::identity::sessions::{NewSession, SessionLife};
 use crate::identity::users::{Email, User};
-use crate::kernel::Kernel;
-use crate::secret::Token;
-use crate::store::{Checkout, Tx};
+use crate::store::seal::Sealed;
+use crate::store::{Proof, Reach, Scope, Store, Tx};
 
 /// Proof that somebody gave the right password a moment ago.
 #[derive(Debug)]
@@ -18,13 +21,18 @@ pub struct VerifiedLogin {
 }
 
 impl VerifiedLogin {
-    pub(crate) fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
     /// Whose password it was.
     pub fn user(&self) -> UserId {
         self.user
+    }
+}
+
+impl Sealed for VerifiedLogin {}
+
+/// The person's own rows.
+impl Proof for VerifiedLogin {
+    fn scope(&self) -> Scope {
+        Scope::new(Reach::person(self.user), Actor::User(self.user), &self.ctx, Checkout::default())
     }
 }
 
@@ -41,22 +49,28 @@ pub struct LoggedIn {
 ///
 /// # Errors
 /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` in a storm.
-pub async fn verify(kernel: &Kernel, ctx: Ctx, email: &Email, password: Password) -> Result<VerifiedLogin, Error> {
-    let found = kernel.store().lookups(&Checkout::default()).await?.login(email).await?;
+pub async fn verify(
+    store: &dyn Store,
+    passwords: &Passwords,
+    ctx: Ctx,
+    email: &Email,
+    password: Password,
+) -> Result<VerifiedLogin, Error> {
+    let found = store.lookups(&ctx, &Checkout::default()).await?.login(email).await?;
     let (user, stored) = found.map(|found| (found.user, found.password)).unzip();
-    let right = kernel.passwords().verify(password, stored).await?;
+    let right = passwords.verify(password, stored).await?;
     match user {
         Some(user) if right => Ok(VerifiedLogin { ctx, user }),
-        _ => Err(Refusal::new(&codes::INVALID_CREDENTIALS, "the e-mail address or the password is wrong").into()),
+        _ => Err(Refusal::new(&INVALID_CREDENTIALS, "the e-mail address or the password is wrong").into()),
     }
 }
 
 /// Begins a session with a new token and ends the one the browser came with, so that a token fixed beforehand is worth
 /// nothing (OWASP ASVS 7.2.4).
 pub async fn begin_session(
-    kernel: &Kernel,
     login: &VerifiedLogin,
     tx: &mut dyn Tx,
+    life: SessionLife,
     replaced: Option<&Token>,
 ) -> Result<LoggedIn, Error> {
     let now = login.ctx.now;
@@ -69,7 +83,7 @@ pub async fn begin_session(
         user: login.user,
         token: token.hash(),
         created_at: now,
-        expires_at: kernel.settings().session_life.expires(now, now),
+        expires_at: life.expires(now, now),
         ip: login.ctx.ip,
         user_agent: login.ctx.user_agent.clone(),
     };

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::billing::subscription::Access;
-use crate::error::Refusal;
-use crate::id::{ApiKeyId, InviteId, SessionId, UserId, WorkspaceId};
+use crate::access::catalog::Access;
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::error::{Refusal, StoreError};
+use crate::base::id::{ApiKeyId, InviteId, SessionId, UserId, WorkspaceId};
+use crate::base::secret::TokenHash;
 use crate::identity::password::PasswordHash;
 use crate::identity::users::Email;
-use crate::secret::TokenHash;
-use crate::store::{Checkout, StoreError};
 use crate::tenancy::workspaces::Slug;
 
 /// A workspace as it stands in an address: `ws_…` or a slug.
@@ -128,6 +129,6 @@ pub trait Lookups: Send {
     ) -> Result<Option<ApiKeyFound>, StoreError>;
     /// The invite of `token`, open or not, of a workspace that exists.
     async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError>;
-    /// Keeps the connection for the transaction that follows.
-    fn park(self: Box<Self>) -> Checkout;
+    /// Keeps the connection for the transaction of the caller who was found with it.
+    fn park(self: Box<Self>, actor: Actor) -> Checkout;
 }

@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Refusal, codes};
+use crate::base::error::{Error, Refusal, codes};
 
 /// A password from outside: 12 to 128 characters (NIST SP 800-63B: length over composition; the maximum bounds the work).
 #[derive(Clone)]

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 
-use crate::ctx::Ctx;
-use crate::error::Refusal;
-use crate::id::{SessionId, UserId};
-use crate::kernel::Kernel;
-use crate::page::{Page, PageQuery, PageRequest};
-use crate::secret::TokenHash;
-use crate::store::{Checkout, StoreError};
+use crate::access::Policy;
+use crate::base::checkout::Checkout;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Refusal, StoreError};
+use crate::base::id::{SessionId, UserId};
+use crate::base::page::{Page, PageQuery, PageRequest};
+use crate::base::secret::TokenHash;
+use crate::base::settings::days;
 
 /// Proof that somebody is signed in. Made by authentication only.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Session {
     pub(crate) ctx: Ctx,
     pub(crate) id: SessionId,
     pub(crate) user: UserId,
-    pub(crate) kernel: Kernel,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) checkout: Checkout,
 }
 
@@ -44,16 +46,20 @@ impl Session {
     /// # Errors
     /// `invalid_cursor`, or `validation_failed` for the limit.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), self.kernel.signing_key())
+        PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
     }
 
     /// The cursor of the page after `page`, for the same `list`.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), self.kernel.signing_key())
+        page.next_cursor(&self.list_context(list), &self.policy.signing_key)
     }
 
     fn list_context(&self, list: &str) -> String {
         format!("{list} of {}", self.user)
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     pub(crate) fn checkout(&self) -> &Checkout {
@@ -61,12 +67,15 @@ impl Session {
     }
 }
 
-/// How long sessions last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How long sessions last; `sessions` in `product.config.yaml`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SessionLife {
-    /// Without use.
+    /// Time after which an unused session ends; `idle_days`.
+    #[serde(rename = "idle_days", deserialize_with = "days")]
     pub idle: TimeDelta,
-    /// With use.
+    /// Time after which every session ends; `absolute_days`.
+    #[serde(rename = "absolute_days", deserialize_with = "days")]
     pub absolute: TimeDelta,
 }
 

@@ -1,15 +1,17 @@
 //! Sign-up: an account, its first workspace and whatever the product adds, in one transaction.
 
-use crate::actor::Actor;
-use crate::ctx::Ctx;
-use crate::error::{Error, Fields, Refusal};
-use crate::hooks::SignedUp;
-use crate::id::{UserId, WorkspaceId};
+use crate::access::catalog::Catalog;
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Error, Fields, Refusal};
+use crate::base::id::{UserId, WorkspaceId};
+use crate::hooks::{Hooks, SignedUp};
 use crate::identity::password::{Password, PasswordHash, Passwords};
 use crate::identity::users::{Email, NewUser, PersonName};
-use crate::kernel::Kernel;
-use crate::store::Tx;
-use crate::tenancy::workspaces::{self, Founder, Naming, Slug, WorkspaceName};
+use crate::store::seal::Sealed;
+use crate::store::{Proof, Reach, Scope, Tx};
+use crate::tenancy::workspaces::{self, Creator, NameChoice, Slug, WorkspaceName};
 
 /// What a person gives to sign up.
 #[derive(Debug)]
@@ -62,10 +64,6 @@ impl SignUp {
         Ok(Self { ctx, user, workspace, email: account.email, name: account.name, password })
     }
 
-    pub(crate) fn ctx(&self) -> &Ctx {
-        &self.ctx
-    }
-
     /// The account's id to be.
     pub fn user(&self) -> UserId {
         self.user
@@ -77,10 +75,25 @@ impl SignUp {
     }
 }
 
+impl Sealed for SignUp {}
+
+/// The new person's own rows and their first workspace.
+impl Proof for SignUp {
+    fn scope(&self) -> Scope {
+        let reach = Reach::both(self.user, self.workspace);
+        Scope::new(reach, Actor::User(self.user), &self.ctx, Checkout::default()).unauthenticated()
+    }
+}
+
 /// Makes account, workspace, membership and what [`Hooks::on_signup`](crate::Hooks::on_signup) adds. `None` when the
 /// address has an account: the caller drops the transaction and answers exactly as for success, so that nobody learns
 /// who has an account.
-pub async fn sign_up(kernel: &Kernel, sign_up: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
+pub async fn sign_up(
+    sign_up: &SignUp,
+    tx: &mut dyn Tx,
+    catalog: &Catalog,
+    hooks: &dyn Hooks,
+) -> Result<Option<SignedUp>, Error> {
     let new = NewUser {
         id: sign_up.user,
         email: &sign_up.email,
@@ -91,14 +104,14 @@ pub async fn sign_up(kernel: &Kernel, sign_up: &SignUp, tx: &mut dyn Tx) -> Resu
     if !tx.users().insert(&new).await? {
         return Ok(None);
     }
-    let founder = Founder { ctx: &sign_up.ctx, user: sign_up.user, actor: Actor::User(sign_up.user) };
-    let naming = Naming {
+    let creator = Creator { ctx: &sign_up.ctx, user: sign_up.user, actor: Actor::User(sign_up.user) };
+    let choice = NameChoice {
         name: WorkspaceName::of_person(&sign_up.name),
         slug: Slug::derive(sign_up.name.as_str()),
         exact: false,
     };
-    let workspace = workspaces::found(kernel, &founder, tx, sign_up.workspace, naming).await?;
+    let workspace = workspaces::create_workspace(catalog, &creator, tx, sign_up.workspace, choice).await?;
     let signed_up = SignedUp { at: sign_up.ctx.now, user: sign_up.user, email: sign_up.email.clone(), workspace };
-    kernel.hooks().on_signup(tx, &signed_up).await?;
+    hooks.on_signup(tx, &signed_up).await?;
     Ok(Some(signed_up))
 }

@@ -1,5 +1,7 @@
 //! Accounts: a person across all workspaces.
 
+mod flow;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,12 +9,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use email_address::{EmailAddress, Options};
 
-use crate::error::{Error, Refusal};
-use crate::id::UserId;
+use crate::base::error::{Refusal, StoreError};
+use crate::base::id::UserId;
+use crate::base::text;
 use crate::identity::password::PasswordHash;
-use crate::identity::sessions::Session;
-use crate::store::{StoreError, Tx};
-use crate::text;
+
+pub use flow::me;
 
 /// An e-mail address, kept as written and compared in lower case.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,15 +114,6 @@ pub trait Users: Send {
     async fn insert(&mut self, user: &NewUser<'_>) -> Result<bool, StoreError>;
     /// One account that this scope may see.
     async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
-}
-
-/// The person who is signed in.
-///
-/// # Errors
-/// Broken when the account is gone while its session is not.
-pub async fn me(session: &Session, tx: &mut dyn Tx) -> Result<User, Error> {
-    let found = tx.users().find(session.user()).await?;
-    found.ok_or_else(|| Error::broken("a session's account does not exist"))
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::base::error::{Refusal, codes};
+use crate::base::secret::SigningKey;
+use crate::base::text;
+use crate::billing::names::codes::SIGNATURE_INVALID;
 use crate::billing::provider::{BillingFact, BillingProvider, Delivery, Headers, ProviderEvent};
 use crate::billing::subscription::SubscriptionFact;
-use crate::error::{Refusal, codes};
-use crate::secret::SigningKey;
-use crate::text;
 
 /// The header of a delivery: `<Unix seconds>.<HMAC-SHA256 in base64url>`.
 const HEADER: &str = "memory-signature";
@@ -81,7 +82,7 @@ impl BillingProvider for MemoryBilling {
     }
 
     fn verify(&self, headers: &Headers<'_>, body: &[u8], now: DateTime<Utc>) -> Result<ProviderEvent, Refusal> {
-        self.signed(headers(HEADER), body, now).map_err(|text| Refusal::new(&codes::SIGNATURE_INVALID, text))?;
+        self.signed(headers(HEADER), body, now).map_err(|text| Refusal::new(&SIGNATURE_INVALID, text))?;
         let unreadable = |text: String| Refusal::new(&codes::MALFORMED_JSON, text);
         let payload: Value =
             serde_json::from_slice(body).map_err(|error| unreadable(format!("the body is not JSON: {error}")))?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::error::BoxError;
+use crate::base::error::BoxError;
 use crate::identity::users::Email;
 
 /// A mail, in plain text. It has one addressee and one line of subject, so that nothing in either can add a header.

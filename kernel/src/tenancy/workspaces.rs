@@ -1,27 +1,24 @@
 //! Workspaces: the tenants. A slug is claimed once for all workspaces and stays claimed after a rename, so that old
 //! addresses keep leading to the same place.
 
+mod flow;
+
 use std::fmt;
 use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::access::{Can, ReadWorkspace, UpdateWorkspace};
-use crate::actor::{Actor, ActorRef};
-use crate::audit::{self, AuditEntry, action};
-use crate::billing::subscription::Access;
-use crate::ctx::Ctx;
-use crate::error::{Error, Refusal, codes};
-use crate::events::{self, OutboxEvent};
-use crate::id::{UserId, WorkspaceId};
-use crate::identity::sessions::Session;
+use crate::access::catalog::Access;
+use crate::base::actor::{Actor, ActorRef};
+use crate::base::error::{Refusal, StoreError};
+use crate::base::id::{UserId, WorkspaceId};
+use crate::base::page::{Page, PageRequest, Position};
+use crate::base::text;
 use crate::identity::users::PersonName;
-use crate::kernel::Kernel;
-use crate::page::{Page, PageRequest, Position};
-use crate::store::{StoreError, Tx};
-use crate::tenancy::members::NewMembership;
-use crate::text;
+
+pub(crate) use flow::{Creator, NameChoice, create_workspace};
+pub use flow::{WorkspaceCreation, create, get, of_user, rename};
 
 /// Part of an address: 3 to 40 of `a-z`, `0-9` and inner hyphens, and none of the reserved words.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -89,7 +86,7 @@ impl Slug {
     }
 
     /// This slug with an ending that no other workspace has.
-    fn distinct(&self, workspace: WorkspaceId) -> Self {
+    pub(crate) fn distinct(&self, workspace: WorkspaceId) -> Self {
         let id = workspace.to_string();
         let ending = id.get(id.len().saturating_sub(7)..).unwrap_or(&id);
         Self(format!("{}-{ending}", self.0))
@@ -230,139 +227,6 @@ impl Workspace {
     pub fn position(&self) -> Position {
         Position { at: self.created_at, id: self.id.uuid() }
     }
-}
-
-/// Who founds a workspace.
-pub(crate) struct Founder<'a> {
-    pub(crate) ctx: &'a Ctx,
-    pub(crate) user: UserId,
-    pub(crate) actor: Actor,
-}
-
-/// What a new workspace is to be called, and whether its slug may be varied.
-pub(crate) struct Naming {
-    pub(crate) name: WorkspaceName,
-    pub(crate) slug: Slug,
-    pub(crate) exact: bool,
-}
-
-/// A workspace that somebody who is signed in is about to found. Its id is new: the scope made of it reaches no existing
-/// workspace.
-#[derive(Debug)]
-pub struct Founding {
-    session: Session,
-    workspace: WorkspaceId,
-}
-
-impl Founding {
-    /// By the person who is signed in.
-    pub fn by(session: &Session) -> Self {
-        Self { session: session.clone(), workspace: WorkspaceId::generate(session.ctx().now) }
-    }
-
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// The workspace's id to be.
-    pub fn workspace(&self) -> WorkspaceId {
-        self.workspace
-    }
-}
-
-/// Founds the workspace; the person becomes its owner.
-///
-/// # Errors
-/// `slug_taken` when `slug` was asked for and belongs to another workspace.
-pub async fn create(
-    kernel: &Kernel,
-    founding: &Founding,
-    tx: &mut dyn Tx,
-    name: WorkspaceName,
-    slug: Option<Slug>,
-) -> Result<Workspace, Error> {
-    let session = &founding.session;
-    let founder = Founder { ctx: session.ctx(), user: session.user(), actor: Actor::User(session.user()) };
-    let exact = slug.is_some();
-    let slug = slug.unwrap_or_else(|| Slug::derive(name.as_str()));
-    found(kernel, &founder, tx, founding.workspace, Naming { name, slug, exact }).await
-}
-
-/// The one way in which a workspace comes to be: slug, row, owner, usage counters, audit entry and event together.
-pub(crate) async fn found(
-    kernel: &Kernel,
-    founder: &Founder<'_>,
-    tx: &mut dyn Tx,
-    id: WorkspaceId,
-    naming: Naming,
-) -> Result<Workspace, Error> {
-    let at = founder.ctx.now;
-    let slug = claim(tx, id, naming.slug, naming.exact, at).await?;
-    let new = NewWorkspace { id, slug: &slug, name: &naming.name, created_by: founder.actor, at };
-    tx.workspaces().insert(&new).await?;
-    tx.limits().open(id, &kernel.catalog().free().limits).await?; // first: the owner takes a seat
-    tx.members().insert(&NewMembership { workspace: id, user: founder.user, role: crate::access::OWNER, at }).await?;
-    let entry = AuditEntry::new(founder.ctx, founder.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
-    tx.records().audit(entry);
-    let body = serde_json::json!({ "id": id, "slug": slug.as_str(), "name": naming.name.as_str() });
-    tx.records().event(OutboxEvent::new(at, id, events::subject::WORKSPACE_CREATED, body));
-    let made = tx.workspaces().find(id).await?;
-    made.ok_or_else(|| Error::broken("a workspace is not visible to the transaction that made it"))
-}
-
-async fn claim(tx: &mut dyn Tx, id: WorkspaceId, wish: Slug, exact: bool, at: DateTime<Utc>) -> Result<Slug, Error> {
-    if tx.workspaces().claim_slug(id, &wish, at).await? {
-        return Ok(wish);
-    }
-    let distinct = wish.distinct(id);
-    if exact || !tx.workspaces().claim_slug(id, &distinct, at).await? {
-        return Err(taken(&wish));
-    }
-    Ok(distinct)
-}
-
-fn taken(slug: &Slug) -> Error {
-    Refusal::new(&codes::SLUG_TAKEN, format!("the slug `{slug}` belongs to another workspace; choose another"))
-        .at("slug")
-        .into()
-}
-
-/// The workspace of the proof.
-pub async fn get(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<Workspace, Error> {
-    let found = can.enter(tx)?.workspaces().find(can.workspace()).await?;
-    found.ok_or_else(missing)
-}
-
-fn missing() -> Error {
-    Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into()
-}
-
-/// The workspaces the person belongs to.
-pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Workspace>, Error> {
-    Ok(tx.workspaces().of_user(session.user(), page).await?)
-}
-
-/// Changes name and slug; neither given changes nothing. The old slug keeps leading to the workspace.
-///
-/// # Errors
-/// `slug_taken` when the new slug belongs to another workspace.
-pub async fn rename(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx, rename: Rename) -> Result<Workspace, Error> {
-    let (id, at) = (can.workspace(), can.now());
-    let tx = can.enter(tx)?;
-    if rename.name.is_none() && rename.slug.is_none() {
-        return tx.workspaces().find(id).await?.ok_or_else(missing);
-    }
-    if let Some(slug) = &rename.slug
-        && !tx.workspaces().claim_slug(id, slug, at).await?
-    {
-        return Err(taken(slug));
-    }
-    let renamed = tx.workspaces().rename(id, &rename, at).await?;
-    let renamed = renamed.ok_or_else(missing)?;
-    let body = serde_json::json!({ "id": id, "slug": renamed.slug, "name": renamed.name });
-    audit::record_with(can, tx, action::WORKSPACE_UPDATE, "workspace", id, body.clone())?;
-    events::publish_raw(can, tx, events::subject::WORKSPACE_UPDATED, body)?;
-    Ok(renamed)
 }
 
 #[cfg(test)]

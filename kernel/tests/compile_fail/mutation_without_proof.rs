@@ -1,6 +1,6 @@
 //! A mutation without a permission check: there is nothing to call it with.
 
-use saas_kernel::access::UpdateWorkspace;
+use saas_kernel::permissions::UpdateWorkspace;
 use saas_kernel::tenancy::workspaces::{Rename, rename};
 use saas_kernel::{Can, Grant, Tx};
 

@@ -1,6 +1,6 @@
 //! The proof of one permission is no proof of another.
 
-use saas_kernel::access::ReadWorkspace;
+use saas_kernel::permissions::ReadWorkspace;
 use saas_kernel::tenancy::workspaces::{Rename, rename};
 use saas_kernel::{Can, Tx};
 

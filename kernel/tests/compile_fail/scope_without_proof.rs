@@ -1,10 +1,10 @@
 //! A scope comes from a proof; bare ids make none.
 
 use saas_kernel::store::Reach;
-use saas_kernel::{Scope, id::WorkspaceId};
+use saas_kernel::{Proof, Scope, id::WorkspaceId};
 
 fn reaches_for_another(workspace: WorkspaceId) -> Scope {
-    Scope::of(workspace);
+    workspace.scope();
     Scope { reach: Reach::Tenant(workspace) }
 }
 

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::billing::catalog::tests::catalog;
+use crate::access::catalog::tests::catalog;
 
 fn day(n: i64) -> DateTime<Utc> {
     "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::days(n)

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-use crate::error::{Refusal, codes};
+use crate::base::error::{Refusal, codes};
 
 /// What every typed id can do. Implemented by [`ids!`](crate::ids).
 pub trait Id: Copy + Eq + fmt::Display + Send + Sync + 'static {
@@ -42,14 +42,14 @@ macro_rules! ids {
         impl $name {
             /// A new id whose order follows `at`, then the order of the calls.
             pub fn generate(at: $crate::DateTime<$crate::Utc>) -> Self {
-                Self($crate::id::new_v7(at))
+                Self($crate::base::id::new_v7(at))
             }
             /// The stored value.
             pub const fn uuid(self) -> $crate::Uuid {
                 self.0
             }
         }
-        impl $crate::id::Id for $name {
+        impl $crate::base::id::Id for $name {
             const PREFIX: &'static str = $prefix;
             fn from_uuid(uuid: $crate::Uuid) -> Self { Self(uuid) }
             fn uuid(self) -> $crate::Uuid { self.0 }
@@ -59,13 +59,13 @@ macro_rules! ids {
         }
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                $crate::id::write(f, $prefix, self.0)
+                $crate::base::id::write(f, $prefix, self.0)
             }
         }
         impl ::std::str::FromStr for $name {
-            type Err = $crate::Refusal;
-            fn from_str(text: &str) -> ::std::result::Result<Self, $crate::Refusal> {
-                $crate::id::parse(text, $prefix).map(Self)
+            type Err = $crate::base::error::Refusal;
+            fn from_str(text: &str) -> ::std::result::Result<Self, $crate::base::error::Refusal> {
+                $crate::base::id::parse(text, $prefix).map(Self)
             }
         }
         impl $crate::serde::Serialize for $name {

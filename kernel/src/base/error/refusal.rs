@@ -1,19 +1,10 @@
-//! Absent is `None`, refused is a [`Refusal`] with a stable code, broken is an [`Error`].
-
-mod explain;
+//! A "no" that the caller can act on, and its stable code.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-
-use crate::store::StoreError;
-
-pub use explain::Explained;
-
-/// Any error at all, for sources.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What sort of refusal a code is; an adapter maps it to its protocol (HTTP: a status).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -73,50 +64,31 @@ pub struct Code {
 macro_rules! codes {
     ($vis:vis $list:ident { $($name:ident = $text:literal, $kind:ident, $help:literal;)* }) => {
         $(#[doc = concat!("`", $text, "`: ", $help)]
-        $vis static $name: $crate::error::Code =
-            $crate::error::Code { name: $text, kind: $crate::error::Kind::$kind, help: $help };)*
+        $vis static $name: $crate::base::error::Code =
+            $crate::base::error::Code { name: $text, kind: $crate::base::error::Kind::$kind, help: $help };)*
         /// Every code declared here.
-        $vis static $list: &[&$crate::error::Code] = &[$(&$name),*];
+        $vis static $list: &[&$crate::base::error::Code] = &[$(&$name),*];
     };
 }
 
-/// The kernel's own codes.
+/// The codes that belong to no pillar.
 pub mod codes {
-    codes! { pub ALL {
+    codes! { pub BASE {
         MALFORMED_JSON = "malformed_json", Malformed, "Send one JSON document; the message says where it stopped being one.";
         MALFORMED_TEXT = "malformed_text", Malformed, "Send UTF-8 without NUL characters.";
         VALIDATION_FAILED = "validation_failed", Invalid, "Correct the fields listed in `fields`.";
         INVALID_ID = "invalid_id", Invalid, "Use the id as it was returned, with its own prefix.";
         INVALID_CURSOR = "invalid_cursor", Invalid, "Use `next_cursor` of the previous page unchanged, with the same filters.";
         UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie, or send an API key that is in force.";
-        INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "Check the e-mail address and the password.";
         FORBIDDEN = "forbidden", Forbidden, "Ask an owner of the workspace for the permission named in the message.";
-        ACCESS_CHANGED = "access_changed", Forbidden, "Nothing was kept. Call again: the answer says what you may do now.";
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";
         NOT_FOUND = "not_found", NotFound, "Check the address; what you may not see looks like what does not exist.";
         BAD_REQUEST = "bad_request", Malformed, "Compare the request with /openapi.json.";
         METHOD_NOT_ALLOWED = "method_not_allowed", Method, "Use a method listed in the `Allow` header.";
         REQUEST_TIMEOUT = "request_timeout", Slow, "Send the whole request without pauses.";
-        SLUG_TAKEN = "slug_taken", Conflict, "Choose another slug.";
-        ROLE_ABOVE_YOURS = "role_above_yours", Forbidden, "Ask somebody whose role is at least the one in question.";
-        LAST_OWNER = "last_owner", Conflict, "Make another member an owner first.";
-        ALREADY_MEMBER = "already_member", Conflict, "Change the member's role instead.";
-        TOO_MANY_INVITES = "too_many_invites", Conflict, "Revoke open invites, or wait until they are accepted.";
-        TOO_MANY_KEYS = "too_many_keys", Conflict, "Revoke API keys that nobody uses.";
-        INVITE_UNUSABLE = "invite_unusable", Conflict, "Ask for a new invite.";
-        INVITE_FOR_ANOTHER = "invite_for_another", Forbidden, "Sign in with the address that the invite was sent to.";
-        MAIL_UNAVAILABLE = "mail_unavailable", Unavailable, "Repeat the request; what it made is kept.";
         CONFLICT = "conflict", Conflict, "Read the resource again and decide anew.";
-        IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight", Conflict, "The first request with this key still runs; repeat this one in a moment.";
-        IDEMPOTENCY_DONE = "idempotency_done", Conflict, "The first request with this key succeeded, its answer was not kept; read the resource instead.";
-        IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", Invalid, "Use a new Idempotency-Key for a different request.";
-        LIMIT_REACHED = "limit_reached", Payment, "Remove something or move to the plan named in the message.";
-        PLAN_REQUIRED = "plan_required", Payment, "Move to the plan named in the message.";
-        WORKSPACE_READ_ONLY = "workspace_read_only", Payment, "Settle the subscription; until then the workspace can be read only.";
         PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "Send a smaller body; the message names the limit.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", MediaType, "Send `Content-Type: application/json`.";
-        SIGNATURE_INVALID = "signature_invalid", Malformed, "Sign the raw body with this endpoint's secret.";
-        RATE_LIMITED = "rate_limited", Rate, "Wait for the seconds given in `Retry-After`.";
         BUSY = "busy", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
         UNAVAILABLE = "unavailable", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
         TIMEOUT = "timeout", Unavailable, "Repeat the request, or ask for less at once.";
@@ -265,57 +237,9 @@ impl Fields {
     }
 }
 
-/// Why a kernel function did not do it.
-#[derive(thiserror::Error)]
-pub enum Error {
-    /// The caller can act on it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The system of record failed or refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Anything else that is broken.
-    #[error("{0}")]
-    Broken(#[source] BoxError),
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Refused(refusal) => write!(f, "{}: {refusal}", refusal.code()),
-            Error::Store(_) | Error::Broken(_) => fmt::Display::fmt(&Explained(self), f),
-        }
-    }
-}
-
-impl Error {
-    /// Something broke for `source`.
-    pub fn broken(source: impl Into<BoxError>) -> Self {
-        Self::Broken(source.into())
-    }
-
-    /// The refusal's stable code, if it is one.
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            Error::Refused(refusal) => Some(refusal.code()),
-            Error::Store(_) | Error::Broken(_) => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_are_unique_and_snake_case() {
-        let mut names: Vec<_> = codes::ALL.iter().map(|code| code.name).collect();
-        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
-        names.sort_unstable();
-        let count = names.len();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
 
     #[test]
     fn a_refusal_stays_small() {

@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+/// Any error at all, for sources.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Shows an error and its causes, each once.
 ///
 /// ```
@@ -32,14 +35,14 @@ impl fmt::Display for Explained<'_> {
 
 /// Gives errors that end a program a `Debug` that explains them: `fn main() -> Result<(), BoxError>` prints it.
 ///
-/// It expands to `impl Debug for TheError`, which writes [`Explained`](crate::error::Explained).
+/// It expands to `impl Debug for TheError`, which writes [`Explained`](crate::base::error::Explained).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_explains {
     ($error:ty) => {
         impl ::std::fmt::Debug for $error {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                ::std::fmt::Display::fmt(&$crate::error::Explained(self), f)
+                ::std::fmt::Display::fmt(&$crate::base::error::Explained(self), f)
             }
         }
     };
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_main_returns_is_readable() {
-        let error: crate::BoxError = CannotStart(std::io::Error::other("the port is taken")).into();
+        let error: crate::base::error::BoxError = CannotStart(std::io::Error::other("the port is taken")).into();
         assert_eq!(format!("{error:?}"), "the app cannot start: the port is taken");
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::id::{ApiKeyId, Id, UserId};
+use crate::base::id::{ApiKeyId, Id, UserId};
 
 /// Who performs an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::guard::idempotency::IdempotencyKey;
-use crate::id::RequestId;
+use crate::base::id::RequestId;
+use crate::base::idempotency::IdempotencyKey;
 
 /// The circumstances of one request, job or command.
 #[derive(Clone, Debug)]
@@ -25,6 +25,11 @@ pub struct Ctx {
 }
 
 impl Ctx {
+    /// The client's network, by which callers whom nobody has authenticated are told apart. See [`network`].
+    pub fn network(&self) -> Option<IpAddr> {
+        self.ip.map(network)
+    }
+
     /// For jobs, commands and tests: no client behind it.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self {
@@ -34,5 +39,20 @@ impl Ctx {
             user_agent: None,
             idempotency: None,
         }
+    }
+}
+
+/// The network that one client has: its IPv4 address, or the first 64 bits of its IPv6 address, as a provider gives every
+/// subscriber at least that many addresses (RFC 6177).
+///
+/// ```
+/// use saas_kernel::ctx::network;
+/// assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().unwrap()), network("2001:db8:1:2::9".parse().unwrap()));
+/// assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
+/// ```
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 => v4,
     }
 }

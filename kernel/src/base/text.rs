@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use crate::error::Refusal;
+use crate::base::error::Refusal;
 
 /// One line of text for `field`: trimmed, without control characters (Postgres cannot store NUL), `length` in characters.
 pub fn line(field: &'static str, text: &str, length: RangeInclusive<usize>) -> Result<String, Refusal> {

@@ -2,13 +2,19 @@
 //! pays nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use sha2::{Digest, Sha256};
 
-use crate::tenancy::members::SEATS;
+use crate::base::settings::checked;
 
-/// How much of something a plan allows.
+/// The limit that members count against. A plan that does not name it allows any number.
+pub const SEATS: &str = "members";
+
+/// How much of something a plan allows. In `product.config.yaml`: `50` or `unlimited`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Cap {
     /// Up to this many.
@@ -36,20 +42,23 @@ impl Cap {
 }
 
 /// What a plan costs with one provider.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Price {
     /// In the currency's smallest unit, such as cents.
     pub amount: u64,
     /// ISO 4217, lower case.
+    #[serde(deserialize_with = "currency")]
     pub currency: String,
     /// Billed every month or every year.
     pub interval: Interval,
     /// The provider's price id or lookup key that stands for this price.
+    #[serde(default)]
     pub provider_price: Option<String>,
 }
 
 /// How often a price is billed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
     /// Every month.
@@ -58,18 +67,52 @@ pub enum Interval {
     Year,
 }
 
+/// How much of a plan a subscription's state gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Access {
+    /// All of it.
+    Full,
+    /// All of it, while a failed payment is retried.
+    Grace,
+    /// The data can be read, nothing can be changed.
+    ReadOnly,
+    /// Nothing: the free plan applies.
+    None,
+}
+
+impl Access {
+    /// As stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Access::Full => "full",
+            Access::Grace => "grace",
+            Access::ReadOnly => "read_only",
+            Access::None => "none",
+        }
+    }
+
+    /// From its stored form.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        [Self::Full, Self::Grace, Self::ReadOnly, Self::None].into_iter().find(|access| access.as_str() == text)
+    }
+}
+
 /// A plan.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// As stored and as named in refusals.
     pub key: String,
     /// As shown.
     pub name: String,
     /// What it costs; empty for the free plan.
+    #[serde(default)]
     pub prices: Vec<Price>,
     /// What it switches on.
+    #[serde(default)]
     pub features: BTreeSet<String>,
     /// How much it allows, by limit key. Every plan names every limit.
+    #[serde(default, deserialize_with = "limits")]
     pub limits: BTreeMap<String, Cap>,
 }
 
@@ -176,6 +219,63 @@ impl Catalog {
             }
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let three = |text: &str| text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    checked(deserializer, "a currency of three letters such as `usd`", three).map(|text| text.to_lowercase())
+}
+
+/// What a counter can be called: `kernel.usage` checks the same.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct LimitKey(String);
+
+impl<'de> Deserialize<'de> for LimitKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = |text: &str| {
+            text.len() <= 41
+                && text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        };
+        checked(deserializer, "a limit's key: a-z, 0-9 and _, at most 41", word).map(Self)
+    }
+}
+
+fn limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Cap>, D::Error> {
+    let limits = BTreeMap::<LimitKey, Cap>::deserialize(deserializer)?;
+    Ok(limits.into_iter().map(|(key, cap)| (key.0, cap)).collect())
+}
+
+impl<'de> Deserialize<'de> for Cap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CapVisitor;
+        impl Visitor<'_> for CapVisitor {
+            type Value = Cap;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number from 0, or `unlimited`")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Cap, E> {
+                if i64::try_from(n).is_ok() {
+                    Ok(Cap::Finite(n))
+                } else {
+                    Err(E::custom("that number is too large; write `unlimited`"))
+                }
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Cap, E> {
+                u64::try_from(n)
+                    .map(Cap::Finite)
+                    .map_err(|_| E::custom(format!("a limit of {n} means nothing; write `unlimited`")))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cap, E> {
+                match (text, text.parse::<i64>()) {
+                    ("unlimited", _) => Ok(Cap::Unlimited),
+                    (_, Ok(n)) => self.visit_i64(n),
+                    (_, Err(_)) => Err(E::custom(format!("`{text}` is not a number from 0, and not `unlimited`"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(CapVisitor)
     }
 }
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{Refusal, codes};
-use crate::secret::SigningKey;
+use crate::base::error::{Refusal, codes};
+use crate::base::secret::SigningKey;
 
 /// The largest page, and the default.
 pub const MAX_LIMIT: u32 = 100;

@@ -1,0 +1,19 @@
+//! Lists of names.
+
+/// Declares stable names, such as audit actions or event subjects, and the list of all of them.
+///
+/// ```
+/// saas_kernel::names! { pub ACTIONS {
+///     /// A project was archived.
+///     PROJECT_ARCHIVE = "project.archive";
+/// } }
+/// assert_eq!(ACTIONS, [PROJECT_ARCHIVE]);
+/// ```
+#[macro_export]
+macro_rules! names {
+    ($vis:vis $list:ident { $($(#[doc = $doc:literal])* $name:ident = $text:literal;)* }) => {
+        $($(#[doc = $doc])* $vis const $name: &str = $text;)*
+        /// Every name declared here.
+        $vis const $list: &[&str] = &[$($name),*];
+    };
+}

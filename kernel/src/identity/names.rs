@@ -1,0 +1,26 @@
+//! The names this pillar declares: permissions, error codes, audit actions.
+
+crate::permissions! {
+    /// Make API keys.
+    pub CreateApiKey = "api_key.create";
+    /// Revoke API keys.
+    pub DeleteApiKey = "api_key.delete";
+}
+
+/// Error codes.
+pub mod codes {
+    crate::codes! { pub IDENTITY {
+        INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "Check the e-mail address and the password.";
+        TOO_MANY_KEYS = "too_many_keys", Conflict, "Revoke API keys that nobody uses.";
+    } }
+}
+
+/// Audit actions.
+pub mod action {
+    crate::names! { pub IDENTITY {
+        /// An API key was made.
+        API_KEY_CREATE = "api_key.create";
+        /// An API key was revoked.
+        API_KEY_REVOKE = "api_key.revoke";
+    } }
+}

@@ -1,0 +1,228 @@
+//! Inviting, revoking and accepting.
+
+use serde_json::json;
+
+use super::{Invite, InviteSettings, NewInvite};
+use crate::access::catalog::{Cap, SEATS};
+use crate::access::{Can, EvenReadOnly, Permission};
+use crate::audit::AuditEntry;
+use crate::base::actor::Actor;
+use crate::base::checkout::Checkout;
+use crate::base::error::{Error, Refusal, StoreError, codes};
+use crate::base::id::{InviteId, WorkspaceId};
+use crate::base::page::{Page, PageRequest};
+use crate::base::secret::Token;
+use crate::billing::limits::{Reserved, Usage, reached};
+use crate::billing::names::codes::LIMIT_REACHED;
+use crate::events::OutboxEvent;
+use crate::identity::lookups::InviteFound;
+use crate::identity::sessions::Session;
+use crate::identity::users::Email;
+use crate::notify::mailer::Mail;
+use crate::store::seal::Sealed;
+use crate::store::{Proof, Reach, Scope, Store, Tx};
+use crate::tenancy::members::{self, Member, NewMembership};
+use crate::tenancy::names::codes::{ALREADY_MEMBER, INVITE_FOR_ANOTHER, INVITE_UNUSABLE, TOO_MANY_INVITES};
+use crate::tenancy::names::{InviteMember, action, subject};
+
+/// Invites `email` to join as `role`. The token is in nothing but the mail; inviting the same address again sends a new one.
+///
+/// # Errors
+/// `validation_failed` for the role; `role_above_yours`; `already_member`; `limit_reached` when all seats are taken;
+/// `too_many_invites`.
+pub async fn create(
+    can: &Can<InviteMember>,
+    tx: &mut dyn Tx,
+    settings: &InviteSettings,
+    email: Email,
+    role: &str,
+) -> Result<(Invite, Token), Error> {
+    let role = can.roles().named(role)?.clone();
+    let mine = members::lock_and_recheck(can, tx).await?;
+    members::can_assign(&mine, &role).map_err(|refusal| refusal.at("role"))?;
+    let (workspace, at) = (can.workspace(), can.now());
+    if tx.members().has_email(workspace, &email).await? {
+        let text = format!("{email} belongs to this workspace already; change their role, or restore them, instead");
+        return Err(Refusal::new(&ALREADY_MEMBER, text).at("email").into());
+    }
+    let seats = tx.limits().usage(workspace, SEATS).await?;
+    if let Some(seats @ Usage { used, cap }) = seats
+        && !cap.allows(used + 1)
+    {
+        return Err(reached(can, SEATS, Some(seats), 1).into());
+    }
+    let InviteSettings { life, max_open } = *settings;
+    if tx.invites().count_open(workspace, &email, at).await? >= max_open {
+        let text = format!("{max_open} invites are open; revoke some, or wait until they are accepted");
+        return Err(Refusal::new(&TOO_MANY_INVITES, text).into());
+    }
+    let Actor::User(by) = can.actor() else { return Err(Error::broken("only people invite")) };
+    let token = Token::generate("inv_");
+    let new = NewInvite {
+        id: InviteId::generate(at),
+        workspace,
+        email: &email,
+        role: &role.name,
+        token: token.hash(),
+        by,
+        at,
+        expires_at: at + life,
+    };
+    let invite = tx.invites().put(&new).await?;
+    let entry = AuditEntry::new(can.ctx(), can.actor(), workspace, action::MEMBER_INVITE)
+        .target("invite", invite.id)
+        .meta(json!({ "email": invite.email, "role": invite.role }));
+    tx.records().audit(entry);
+    Ok((invite, token))
+}
+
+/// What the addressee is sent. `accept_url` ends where the token goes.
+pub fn mail(product: &str, to: Email, workspace: &str, invite: &Invite, token: &Token, accept_url: &str) -> Mail {
+    Mail::new(
+        to,
+        &format!("You are invited to {workspace} on {product}"),
+        format!(
+            "You are invited to join {workspace} on {product} as {}.\n\nAccept here, signed in as {}:\n{accept_url}{}\n\n\
+             The link can be used once, until {}. If you did not expect it, do nothing.\n",
+            invite.role,
+            invite.email,
+            token.expose(),
+            invite.expires_at.format("%-d %B %Y, %H:%M UTC"),
+        ),
+    )
+}
+
+/// The open invites, newest first.
+pub async fn list(
+    can: &Can<EvenReadOnly<InviteMember>>,
+    tx: &mut dyn Tx,
+    page: &PageRequest,
+) -> Result<Page<Invite>, Error> {
+    Ok(can.enter(tx)?.invites().list(can.workspace(), page).await?)
+}
+
+/// Revokes an invite: its link is void at once.
+///
+/// # Errors
+/// `not_found` when it is not open.
+pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: InviteId) -> Result<(), Error> {
+    let tx = can.enter(tx)?;
+    let revoked = tx.invites().revoke(can.workspace(), id, can.now()).await?;
+    let revoked = revoked.ok_or_else(|| {
+        Refusal::new(&codes::NOT_FOUND, "there is no such open invite in this workspace; GET …/invites lists them")
+    })?;
+    let entry = AuditEntry::new(can.ctx(), can.actor(), can.workspace(), action::MEMBER_INVITE_REVOKE)
+        .target("invite", id)
+        .meta(json!({ "email": revoked.email }));
+    tx.records().audit(entry);
+    Ok(())
+}
+
+/// Somebody signed in who holds an invite to their own address. The scope made of it reaches the workspace, to join it.
+#[derive(Debug)]
+pub struct Invited {
+    session: Session,
+    invite: InviteFound,
+    checkout: Checkout,
+}
+
+impl Invited {
+    /// Looks the token up, on the connection that authenticated the call.
+    ///
+    /// # Errors
+    /// `not_found` for an unknown token.
+    pub async fn with(store: &dyn Store, session: &Session, token: &Token) -> Result<Self, Error> {
+        let mut lookups = store.lookups(session.ctx(), session.checkout()).await?;
+        let invite = lookups.invite(&token.hash()).await?.ok_or_else(|| {
+            Refusal::new(&codes::NOT_FOUND, "there is no such invite; use the whole link, or ask for a new one")
+        })?;
+        Ok(Self { session: session.clone(), invite, checkout: lookups.park(Actor::User(session.user())) })
+    }
+
+    /// The workspace to be joined.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.invite.workspace
+    }
+}
+
+impl Sealed for Invited {}
+
+/// The person's own rows and the workspace to be joined.
+impl Proof for Invited {
+    fn scope(&self) -> Scope {
+        let session = &self.session;
+        let reach = Reach::both(session.user(), self.invite.workspace);
+        Scope::new(reach, Actor::User(session.user()), session.ctx(), self.checkout.clone())
+    }
+}
+
+/// Makes the addressee a member. Somebody who belongs already stays what they are.
+///
+/// # Errors
+/// `invite_for_another` unless the signed-in account has the invite's address; `invite_unusable` when it was used, revoked
+/// or has expired, or when its inviter may not give that role any more; `limit_reached` when all seats are taken.
+pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error> {
+    let (session, invite) = (&invited.session, &invited.invite);
+    let (user, workspace, at) = (session.user(), invite.workspace, session.ctx().now);
+    let roles = &session.policy().roles;
+    if tx.scope().reach() != Reach::both(user, workspace) {
+        return Err(StoreError::Scope.into());
+    }
+    let account = tx.users().find(user).await?.ok_or_else(|| Error::broken("a session's account does not exist"))?;
+    if account.email.to_lowercase() != invite.email_lower {
+        let text = format!(
+            "this invite is for another address than {}; sign in as, or sign up with, the address it was sent to",
+            account.email
+        );
+        return Err(Refusal::new(&INVITE_FOR_ANOTHER, text).into());
+    }
+    // One after the other with everything that changes members.
+    if !tx.workspaces().lock(workspace).await? {
+        return Err(unusable("leads to a workspace that is gone"));
+    }
+    if let Some(member) = tx.members().find(workspace, user).await? {
+        tx.invites().consume(workspace, invite.id, user, at).await?;
+        return Ok(member);
+    }
+    if !tx.invites().consume(workspace, invite.id, user, at).await? {
+        return Err(unusable("was used or revoked, or has expired"));
+    }
+    let inviter = tx.members().find(workspace, invite.invited_by).await?;
+    let inviter = roles.get(inviter.as_ref().map_or("", |member| &member.role));
+    let role = roles.get(&invite.role);
+    if !inviter.bits.has(InviteMember::bit()) || members::can_assign(inviter, role).is_err() {
+        return Err(unusable("is from somebody who may not give that role any more"));
+    }
+    take_a_seat(tx, workspace).await?;
+    match tx.members().insert(&NewMembership { workspace, user, role: &invite.role, at }).await {
+        // They belong there already, and were not found: nobody is let back in by an invite.
+        Err(StoreError::Conflict(_)) => {
+            let text = "your membership of this workspace is suspended; ask one of its owners to restore it";
+            return Err(Refusal::new(&INVITE_UNUSABLE, text).into());
+        }
+        inserted => inserted?,
+    }
+    let entry = AuditEntry::new(session.ctx(), Actor::User(user), workspace, action::MEMBER_JOIN)
+        .target("invite", invite.id)
+        .meta(json!({ "role": invite.role }));
+    tx.records().audit(entry);
+    tx.records().event(OutboxEvent::new(at, workspace, subject::MEMBER_JOINED, json!({ "user": user })));
+    let joined = tx.members().find(workspace, user).await?;
+    joined.ok_or_else(|| Error::broken("a member is not visible to the transaction that made it"))
+}
+
+/// The addressee can do nothing about plans: they are told whom to ask.
+async fn take_a_seat(tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<(), Error> {
+    let seats = match tx.limits().reserve(workspace, SEATS, 1).await? {
+        Reserved::Yes => return Ok(()),
+        Reserved::Full(Usage { cap: Cap::Finite(cap), .. }) => format!("all {cap} seats"),
+        Reserved::Full(_) | Reserved::Unknown => "all seats".to_owned(),
+    };
+    let text =
+        format!("{seats} of this workspace are taken; ask whoever invited you to free one or take a larger plan");
+    Err(Refusal::new(&LIMIT_REACHED, text).into())
+}
+
+fn unusable(why: &str) -> Error {
+    Refusal::new(&INVITE_UNUSABLE, format!("this invite {why}; ask for a new one")).into()
+}

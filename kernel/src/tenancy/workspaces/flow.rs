@@ -1,0 +1,159 @@
+//! Creating, reading and renaming workspaces.
+
+use chrono::{DateTime, Utc};
+
+use super::{NewWorkspace, Rename, Slug, Workspace, WorkspaceName};
+use crate::access::catalog::Catalog;
+use crate::access::{Can, OWNER};
+use crate::audit::{self, AuditEntry};
+use crate::base::actor::Actor;
+use crate::base::ctx::Ctx;
+use crate::base::error::{Error, Refusal, codes};
+use crate::base::id::{UserId, WorkspaceId};
+use crate::base::page::{Page, PageRequest};
+use crate::events::{self, OutboxEvent};
+use crate::identity::sessions::Session;
+use crate::store::seal::Sealed;
+use crate::store::{Proof, Reach, Scope, Tx};
+use crate::tenancy::members::NewMembership;
+use crate::tenancy::names::codes::SLUG_TAKEN;
+use crate::tenancy::names::{ReadWorkspace, UpdateWorkspace, action, subject};
+
+/// Who creates a workspace.
+pub(crate) struct Creator<'a> {
+    pub(crate) ctx: &'a Ctx,
+    pub(crate) user: UserId,
+    pub(crate) actor: Actor,
+}
+
+/// What a new workspace is to be called, and whether its slug may be varied.
+pub(crate) struct NameChoice {
+    pub(crate) name: WorkspaceName,
+    pub(crate) slug: Slug,
+    pub(crate) exact: bool,
+}
+
+/// A workspace that a signed-in person is about to create. Its id is new: the scope made of it reaches no existing workspace.
+#[derive(Debug)]
+pub struct WorkspaceCreation {
+    session: Session,
+    workspace: WorkspaceId,
+}
+
+impl WorkspaceCreation {
+    /// By the person who is signed in.
+    pub fn by(session: &Session) -> Self {
+        Self { session: session.clone(), workspace: WorkspaceId::generate(session.ctx().now) }
+    }
+
+    /// The workspace's id to be.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+}
+
+impl Sealed for WorkspaceCreation {}
+
+/// The person's own rows and the new workspace.
+impl Proof for WorkspaceCreation {
+    fn scope(&self) -> Scope {
+        let session = &self.session;
+        let reach = Reach::both(session.user(), self.workspace);
+        Scope::new(reach, Actor::User(session.user()), session.ctx(), session.checkout().clone())
+    }
+}
+
+/// Creates the workspace; the person becomes its owner.
+///
+/// # Errors
+/// `slug_taken` when `slug` was asked for and belongs to another workspace.
+pub async fn create(
+    creation: &WorkspaceCreation,
+    tx: &mut dyn Tx,
+    name: WorkspaceName,
+    slug: Option<Slug>,
+) -> Result<Workspace, Error> {
+    let session = &creation.session;
+    let creator = Creator { ctx: session.ctx(), user: session.user(), actor: Actor::User(session.user()) };
+    let exact = slug.is_some();
+    let slug = slug.unwrap_or_else(|| Slug::derive(name.as_str()));
+    create_workspace(&session.policy().catalog, &creator, tx, creation.workspace, NameChoice { name, slug, exact })
+        .await
+}
+
+/// The one way in which a workspace comes to be: slug, row, owner, usage counters, audit entry and event together.
+pub(crate) async fn create_workspace(
+    catalog: &Catalog,
+    creator: &Creator<'_>,
+    tx: &mut dyn Tx,
+    id: WorkspaceId,
+    choice: NameChoice,
+) -> Result<Workspace, Error> {
+    let at = creator.ctx.now;
+    let slug = claim(tx, id, choice.slug, choice.exact, at).await?;
+    let new = NewWorkspace { id, slug: &slug, name: &choice.name, created_by: creator.actor, at };
+    tx.workspaces().insert(&new).await?;
+    tx.limits().create_counters(id, &catalog.free().limits).await?; // first: the owner takes a seat
+    tx.members().insert(&NewMembership { workspace: id, user: creator.user, role: OWNER, at }).await?;
+    let entry = AuditEntry::new(creator.ctx, creator.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
+    tx.records().audit(entry);
+    let body = serde_json::json!({ "id": id, "slug": slug.as_str(), "name": choice.name.as_str() });
+    tx.records().event(OutboxEvent::new(at, id, subject::WORKSPACE_CREATED, body));
+    let made = tx.workspaces().find(id).await?;
+    made.ok_or_else(|| Error::broken("a workspace is not visible to the transaction that made it"))
+}
+
+async fn claim(tx: &mut dyn Tx, id: WorkspaceId, wish: Slug, exact: bool, at: DateTime<Utc>) -> Result<Slug, Error> {
+    if tx.workspaces().claim_slug(id, &wish, at).await? {
+        return Ok(wish);
+    }
+    let distinct = wish.distinct(id);
+    if exact || !tx.workspaces().claim_slug(id, &distinct, at).await? {
+        return Err(taken(&wish));
+    }
+    Ok(distinct)
+}
+
+fn taken(slug: &Slug) -> Error {
+    Refusal::new(&SLUG_TAKEN, format!("the slug `{slug}` belongs to another workspace; choose another"))
+        .at("slug")
+        .into()
+}
+
+/// The workspace of the proof.
+pub async fn get(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<Workspace, Error> {
+    let found = can.enter(tx)?.workspaces().find(can.workspace()).await?;
+    found.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into()
+}
+
+/// The workspaces the person belongs to.
+pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Workspace>, Error> {
+    Ok(tx.workspaces().of_user(session.user(), page).await?)
+}
+
+/// Changes name and slug; neither given changes nothing. The old slug keeps leading to the workspace.
+///
+/// # Errors
+/// `slug_taken` when the new slug belongs to another workspace.
+pub async fn rename(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx, rename: Rename) -> Result<Workspace, Error> {
+    let (id, at) = (can.workspace(), can.now());
+    let tx = can.enter(tx)?;
+    if rename.name.is_none() && rename.slug.is_none() {
+        return tx.workspaces().find(id).await?.ok_or_else(missing);
+    }
+    if let Some(slug) = &rename.slug
+        && !tx.workspaces().claim_slug(id, slug, at).await?
+    {
+        return Err(taken(slug));
+    }
+    let renamed = tx.workspaces().rename(id, &rename, at).await?;
+    let renamed = renamed.ok_or_else(missing)?;
+    let body = serde_json::json!({ "id": id, "slug": renamed.slug, "name": renamed.name });
+    audit::record_with(can, tx, action::WORKSPACE_UPDATE, "workspace", id, body.clone())?;
+    events::publish_raw(can, tx, subject::WORKSPACE_UPDATED, body)?;
+    Ok(renamed)
+}
