@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test that indexes wrong fails, as it should")]
 
 pub mod backends;
+pub mod modules;
 pub mod programs;
 pub mod teammates;
 
