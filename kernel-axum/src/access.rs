@@ -11,9 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{List, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
+use crate::state::Api;
 use crate::tenancy::workspaces::PageParams;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

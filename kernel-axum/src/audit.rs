@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{List, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
+use crate::state::Api;
 use crate::tenancy::workspaces::ActorView;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

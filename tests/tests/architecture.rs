@@ -1,7 +1,10 @@
-//! The crates depend on each other as the architecture says.
+//! The crates, and the modules in them, depend on each other as the architecture says.
+
+use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use saas_kernel_tests::TestResult;
+use saas_kernel_tests::modules::assert_no_cycles;
 
 /// What the pure crate must never reach, directly or through others.
 const IO: &[&str] = &["sqlx", "sqlx-core", "axum", "hyper", "reqwest", "redis", "async-nats", "lettre", "rustls"];
@@ -46,4 +49,9 @@ fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
         assert!(!IO.contains(&name), "saas-kernel reaches {name}");
     }
     Ok(())
+}
+
+#[test]
+fn no_module_of_the_http_adapter_takes_part_in_a_cycle() -> TestResult {
+    assert_no_cycles(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-axum/src")), &[])
 }

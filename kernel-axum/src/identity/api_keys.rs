@@ -13,10 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Created, List, NoContent, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
+use crate::state::Api;
 use crate::tenancy::workspaces::PageParams;
 
 pub(crate) fn in_workspace() -> OpenApiRouter<Api> {

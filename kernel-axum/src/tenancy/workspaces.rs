@@ -12,10 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Created, List, View, commit_with};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
+use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(create, list))
