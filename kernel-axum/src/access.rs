@@ -14,7 +14,7 @@ use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::state::Api;
-use crate::tenancy::workspaces::PageParams;
+use crate::views::PageParams;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(mine))

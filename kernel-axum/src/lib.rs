@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod state;
 mod tenancy;
+mod views;
 
 pub use answer::{Created, List, NoContent, View};
 pub use app::{App, app};
@@ -43,3 +44,4 @@ pub use settings::{HttpSettings, SettingsError};
 pub use state::Api;
 pub use utoipa_axum::router::OpenApiRouter;
 pub use utoipa_axum::routes;
+pub use views::{ActorView, PageParams};

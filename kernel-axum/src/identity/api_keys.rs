@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
 use crate::state::Api;
-use crate::tenancy::workspaces::PageParams;
+use crate::views::PageParams;
 
 pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
