@@ -12,10 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{List, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
-use crate::tenancy::workspaces::PageParams;
+use crate::state::Api;
+use crate::views::PageParams;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(mine))

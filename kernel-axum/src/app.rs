@@ -1,11 +1,8 @@
 //! The whole application: the kernel's API, its middleware chain and the product's routes.
 
-use std::sync::Arc;
-
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{Method, Uri};
 use axum::{Router, middleware};
-use saas_kernel::billing::processor::Processor;
 use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::{Kernel, Refusal, codes};
 use tower::util::option_layer;
@@ -15,54 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::error::ApiError;
 use crate::middleware::{edge::edge, gate::gate};
 use crate::settings::HttpSettings;
+use crate::state::Api;
 use crate::{access, audit, billing, dev, health, identity, openapi, tenancy};
-
-/// What the kernel's own handlers share. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Api(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    kernel: Kernel,
-    http: HttpSettings,
-    processor: Option<Processor>,
-}
-
-/// The largest body a handler reads, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyLimit(pub(crate) usize);
-
-impl BodyLimit {
-    pub(crate) fn allows(self, bytes: u64) -> bool {
-        usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.0)
-    }
-}
-
-impl Default for BodyLimit {
-    fn default() -> Self {
-        Self(64 * 1024)
-    }
-}
-
-impl Api {
-    /// The kernel.
-    pub fn kernel(&self) -> &Kernel {
-        &self.0.kernel
-    }
-
-    /// How the product is reached.
-    pub fn http(&self) -> &HttpSettings {
-        &self.0.http
-    }
-
-    pub(crate) fn body_limit(&self) -> BodyLimit {
-        BodyLimit(self.0.http.body_limit)
-    }
-
-    pub(crate) fn processor(&self) -> Option<&Processor> {
-        self.0.processor.as_ref()
-    }
-}
 
 /// The application being put together.
 #[must_use]
@@ -74,8 +25,7 @@ pub struct App {
 
 /// Begins with the kernel's own API.
 pub fn app(kernel: &Kernel, http: HttpSettings) -> App {
-    let api = Api(Arc::new(Shared { kernel: kernel.clone(), http, processor: kernel.billing_processor() }));
-    App { api, workspace_routes: OpenApiRouter::new(), dev: Router::new() }
+    App { api: Api::new(kernel, http), workspace_routes: OpenApiRouter::new(), dev: Router::new() }
 }
 
 impl App {

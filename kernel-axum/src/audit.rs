@@ -14,10 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{List, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
-use crate::tenancy::workspaces::ActorView;
+use crate::state::Api;
+use crate::views::{ActorView, PageParams};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
@@ -83,10 +83,9 @@ struct AuditQuery {
     from: Option<DateTime<Utc>>,
     /// Before this time.
     until: Option<DateTime<Utc>>,
-    /// `next_cursor` of the page before, with the same filters.
+    #[param(ignore)]
     cursor: Option<String>,
-    /// How many rows.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(ignore)]
     limit: Option<u32>,
 }
 
@@ -124,7 +123,7 @@ fn actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
 }
 
 /// The workspace's audit log, newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = List<AuditView>)),
+#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)),
     extensions(("x-permission" = json!("audit.read"))))]
 async fn list(
     State(api): State<Api>,

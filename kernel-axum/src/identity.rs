@@ -7,7 +7,7 @@ mod users;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::Api;
+use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().merge(sign_up::routes()).merge(login::routes()).merge(users::routes())

@@ -1,17 +1,14 @@
 //! JSON bodies: parsed strictly, refused by name.
 
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::http::header::CONTENT_TYPE;
 use saas_kernel::{Refusal, codes};
 use serde::de::DeserializeOwned;
 
-use crate::app::BodyLimit;
+use crate::body;
 use crate::error::ApiError;
-use crate::middleware::edge::Arrival;
+use crate::state::BodyLimit;
 
 /// A JSON object of type `T`. Give `T` `#[serde(deny_unknown_fields)]`: a field nobody reads is a mistake of the caller's.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Refusal::new(&codes::UNSUPPORTED_MEDIA_TYPE, text).into());
         }
         let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or_default();
-        let bytes = read(&parts, body, limit).await?;
+        let bytes = body::read(&parts, body, limit).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -36,26 +33,6 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let essence =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// Reads the whole body, or refuses it as soon as it is known to be too large.
-pub(crate) async fn read(parts: &Parts, body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Refusal> {
-    let headers = &parts.headers;
-    let too_large = || Refusal::new(&codes::PAYLOAD_TOO_LARGE, format!("the body may have at most {limit} bytes"));
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => {
-            if let Some(arrival) = parts.extensions.get::<Arrival>() {
-                arrival.complete();
-            }
-            Ok(collected.to_bytes())
-        }
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
-        Err(_) => Err(Refusal::new(&codes::BAD_REQUEST, "the body ended before it was complete")),
-    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {

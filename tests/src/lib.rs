@@ -1,6 +1,7 @@
 //! The harness: the reference app on a database of its own, over real TCP, and callers of it.
 #![expect(clippy::indexing_slicing, reason = "a test that indexes wrong fails, as it should")]
 
+pub mod modules;
 pub mod programs;
 pub mod teammates;
 

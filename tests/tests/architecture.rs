@@ -1,7 +1,10 @@
-//! The crates depend on each other as the architecture says.
+//! The crates, and the modules in them, depend on each other as the architecture says.
+
+use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use saas_kernel_tests::TestResult;
+use saas_kernel_tests::modules::{assert_floors, assert_no_cycles};
 
 /// What the pure crate must never reach, directly or through others.
 const IO: &[&str] = &["sqlx", "sqlx-core", "axum", "hyper", "reqwest", "redis", "async-nats", "lettre", "rustls"];
@@ -46,4 +49,50 @@ fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
         assert!(!IO.contains(&name), "saas-kernel reaches {name}");
     }
     Ok(())
+}
+
+#[test]
+fn no_module_of_the_http_adapter_takes_part_in_a_cycle() -> TestResult {
+    assert_no_cycles(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-axum/src")), &[])
+}
+
+/// The kernel's floors, lowest first. A pillar is on floor 3, its flows on floor 5.
+const FLOORS: &[(&str, u8)] = &[
+    ("base", 1),
+    ("access", 2),
+    ("audit", 3),
+    ("billing", 3),
+    ("events", 3),
+    ("guard", 3),
+    ("identity", 3),
+    ("notify", 3),
+    ("tenancy", 3),
+    ("records", 4),
+    ("store", 4),
+    ("audit::flow", 5),
+    ("billing::entitlements", 5),
+    ("billing::limits::flow", 5),
+    ("billing::processor", 5),
+    ("events::flow", 5),
+    ("guard::idempotency", 5),
+    ("hooks", 5),
+    ("identity::api_keys::flow", 5),
+    ("identity::authenticate", 5),
+    ("identity::login", 5),
+    ("identity::sign_up", 5),
+    ("identity::users::flow", 5),
+    ("memory", 5),
+    ("tenancy::invites::flow", 5),
+    ("tenancy::members::flow", 5),
+    ("tenancy::workspaces::flow", 5),
+    ("config", 6),
+    ("kernel", 6),
+    ("names", 6),
+];
+
+#[test]
+fn no_floor_of_the_kernel_looks_up_and_no_modules_form_a_cycle() -> TestResult {
+    let src = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel/src"));
+    assert_floors(src, FLOORS, &["conformance"])?;
+    assert_no_cycles(src, &["conformance"])
 }

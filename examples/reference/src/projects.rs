@@ -12,7 +12,8 @@ use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::{Page, PageQuery, PageRequest, Position};
 use saas_kernel::{Can, Limit, Refusal, StoreError, codes, ids, permissions, text};
 use saas_kernel_axum::{
-    Allow, ApiError, Created, Json, List, NoContent, NoQuery, OpenApiRouter, Path, Query, View, routes,
+    ActorView, Allow, ApiError, Created, Json, List, NoContent, NoQuery, OpenApiRouter, PageParams, Path, Query, View,
+    routes,
 };
 use saas_kernel_postgres::{PgResult, PgStore};
 use serde::{Deserialize, Serialize};
@@ -67,23 +68,23 @@ pub struct Project {
     #[schema(example = "active")]
     status: String,
     #[sqlx(flatten)]
+    #[schema(value_type = ActorView)]
     created_by: CreatedBy,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-/// Who started it.
-#[derive(ToSchema, sqlx::FromRow)]
+/// The columns that say who created it.
+#[derive(sqlx::FromRow)]
 struct CreatedBy {
-    #[schema(rename = "type")]
     created_by_type: String,
-    #[schema(rename = "id", value_type = String)]
     created_by_id: Uuid,
 }
 
 impl Serialize for CreatedBy {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ActorRef::from_row(self.created_by_type.clone(), self.created_by_id, None).serialize(serializer)
+        let actor = ActorRef::from_row(self.created_by_type.clone(), self.created_by_id, None);
+        ActorView::from(actor).serialize(serializer)
     }
 }
 
@@ -232,18 +233,6 @@ async fn delete(
 
 fn missing() -> Refusal {
     Refusal::new(&codes::NOT_FOUND, "there is no such project in this workspace")
-}
-
-/// Which page.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents PageQuery")]
-struct PageParams {
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// How many rows.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u32>,
 }
 
 const INSERT: &str = "

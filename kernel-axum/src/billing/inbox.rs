@@ -9,10 +9,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::View;
-use crate::app::Api;
+use crate::body;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::json;
+use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(receive))
@@ -44,7 +44,7 @@ async fn receive(
     let processor =
         processor.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "no such billing provider is configured here"))?;
     let (parts, body) = request.into_parts();
-    let bytes = json::read(&parts, body, api.body_limit()).await?;
+    let bytes = body::read(&parts, body, api.body_limit()).await?;
     // A header that comes twice is nobody's: one of them was added on the way.
     let header = |name: &str| {
         let mut values = parts.headers.get_all(name).iter();

@@ -14,11 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Created, List, NoContent, View};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
-use crate::tenancy::workspaces::PageParams;
+use crate::state::Api;
+use crate::views::PageParams;
 
 pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))

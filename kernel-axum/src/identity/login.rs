@@ -16,12 +16,12 @@ use utoipa_axum::routes;
 
 use super::users::UserView;
 use crate::answer::{NoContent, View};
-use crate::app::Api;
 use crate::cookie;
 use crate::error::ApiError;
 use crate::extract::SignedIn;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(log_out))

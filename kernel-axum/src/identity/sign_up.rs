@@ -12,10 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::Created;
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(register))

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
@@ -21,9 +20,10 @@ use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
 
 use super::client_ip::client_ip;
-use crate::app::Api;
+use crate::body::BodyReceived;
 use crate::error::{Failure, envelope, of_status};
 use crate::settings::HttpSettings;
+use crate::state::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,9 +37,9 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", %id, %method, route);
-    let arrival = Arrival(Arc::new(AtomicBool::new(request.body().is_end_stream())));
+    let received = BodyReceived::new(request.body().is_end_stream());
     request.extensions_mut().insert(ctx);
-    request.extensions_mut().insert(arrival.clone());
+    request.extensions_mut().insert(received.clone());
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     let mut response = match tokio::time::timeout(api.http().request_timeout, work).await {
         Ok(Ok(response)) => finish(response, &id),
@@ -50,7 +50,7 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
                 &id,
             )
         }
-        Err(_elapsed) => envelope(&arrival.overdue(api.http().request_timeout), &id),
+        Err(_elapsed) => envelope(&overdue(&received, api.http().request_timeout), &id),
     };
     headers(response.headers_mut(), &id, api.http());
     span.in_scope(|| {
@@ -59,27 +59,14 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     response
 }
 
-/// Whether all of the request is here: tells who is to blame when the time is up.
-#[derive(Clone)]
-pub(crate) struct Arrival(Arc<AtomicBool>);
-
-impl Arrival {
-    pub(crate) fn complete(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn overdue(&self, limit: Duration) -> Refusal {
-        let limit = limit.as_secs();
-        if self.is_complete() {
-            let text = format!("the answer was not ready after {limit} s; try again in a second");
-            Refusal::new(&codes::TIMEOUT, text).retry_after(Duration::from_secs(1))
-        } else {
-            Refusal::new(&codes::REQUEST_TIMEOUT, format!("the request was not complete after {limit} s"))
-        }
+/// Why a request that took longer than `limit` is refused: its client was slow, or we were.
+fn overdue(received: &BodyReceived, limit: Duration) -> Refusal {
+    let seconds = limit.as_secs();
+    if received.is_complete() {
+        let text = format!("the answer was not ready after {seconds} s; try again in a second");
+        Refusal::new(&codes::TIMEOUT, text).retry_after(Duration::from_secs(1))
+    } else {
+        Refusal::new(&codes::REQUEST_TIMEOUT, format!("the request was not complete after {seconds} s"))
     }
 }
 

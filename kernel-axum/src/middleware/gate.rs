@@ -20,11 +20,11 @@ use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::secret::Token;
 use saas_kernel::{Ctx, Grant, Refusal, codes};
 
-use super::edge::Arrival;
 use super::{client_ip, csrf};
-use crate::app::{Api, BodyLimit};
+use crate::body::BodyReceived;
 use crate::error::ApiError;
-use crate::{cookie, json};
+use crate::state::{Api, BodyLimit};
+use crate::{body, cookie, json};
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
@@ -33,9 +33,9 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     if let Some(ip) = ctx.ip {
         api.kernel().rate_limit(Bucket::ApiIp, || client_ip::bucket(ip)).await?;
     }
-    let body = arrived(&mut parts, body, api.body_limit()).await?;
+    let body = read_json_early(&mut parts, body, api.body_limit()).await?;
     // A connection must not wait for a slow client's body.
-    let keep = if parts.extensions.get::<Arrival>().is_some_and(Arrival::is_complete) {
+    let keep = if parts.extensions.get::<BodyReceived>().is_some_and(BodyReceived::is_complete) {
         Keep::ForTransaction
     } else {
         Keep::No
@@ -63,14 +63,14 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
 
 /// Ordinary JSON is read before anything is asked of the database, so that one connection can then serve the whole call. What
 /// is large, or streams, is left to its handler.
-async fn arrived(parts: &mut Parts, body: Body, limit: BodyLimit) -> Result<Body, ApiError> {
+async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Result<Body, ApiError> {
     if body.is_end_stream()
         || !json::is_json(&parts.headers)
         || body.size_hint().exact().is_none_or(|n| !limit.allows(n))
     {
         return Ok(body);
     }
-    Ok(Body::from(json::read(parts, body, limit).await?))
+    Ok(Body::from(body::read(parts, body, limit).await?))
 }
 
 /// Who calls.
@@ -146,7 +146,7 @@ async fn idempotency(parts: &mut Parts, body: Body, caller: &mut Caller, limit: 
         return Ok(body);
     }
     let key = header.to_str().unwrap_or_default().to_owned();
-    let bytes = json::read(parts, body, limit).await?;
+    let bytes = body::read(parts, body, limit).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     caller.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
     Ok(Body::from(bytes))

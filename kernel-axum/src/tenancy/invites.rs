@@ -18,12 +18,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::members::MemberView;
-use super::workspaces::{ActorView, PageParams};
 use crate::answer::{Created, List, NoContent, View, commit_with};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
+use crate::state::Api;
+use crate::views::{ActorView, PageParams};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(accept))

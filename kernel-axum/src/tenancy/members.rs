@@ -13,12 +13,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::workspaces::PageParams;
 use crate::answer::{List, NoContent, View, commit_with};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, Belongs, Path, Query};
 use crate::json::Json;
+use crate::state::Api;
+use crate::views::PageParams;
 
 pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(change_role, remove)).routes(routes!(leave))

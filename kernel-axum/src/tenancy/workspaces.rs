@@ -7,15 +7,16 @@ use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
 use saas_kernel::tenancy::workspaces::{self, Rename, Workspace, WorkspaceCreation};
 use saas_kernel::{Fields, Kernel, Proof, Refusal};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Created, List, View, commit_with};
-use crate::app::Api;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
+use crate::state::Api;
+use crate::views::{ActorView, PageParams};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(create, list))
@@ -45,22 +46,6 @@ struct WorkspaceView {
     created_by: ActorView,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-}
-
-/// Who did it.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Actor)]
-pub(crate) struct ActorView {
-    /// `user`, `api_key`, `system` or `staff`.
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) id: String,
-}
-
-impl From<saas_kernel::actor::ActorRef> for ActorView {
-    fn from(actor: saas_kernel::actor::ActorRef) -> Self {
-        Self { kind: actor.kind, id: actor.id }
-    }
 }
 
 impl WorkspaceView {
@@ -165,16 +150,4 @@ async fn update(
     let renamed = workspaces::rename(&can, &mut *tx, Rename { name, slug }).await?;
     tx.commit().await?;
     Ok(View(WorkspaceView::of(api.kernel(), renamed)))
-}
-
-/// Which page.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents saas_kernel::page::PageQuery, which knows nothing of OpenAPI")]
-pub(crate) struct PageParams {
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// How many rows.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u32>,
 }
