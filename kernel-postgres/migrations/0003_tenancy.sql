@@ -34,13 +34,16 @@ CREATE TABLE kernel.memberships (
 CREATE INDEX memberships_user ON kernel.memberships (user_id, workspace_id);
 
 SELECT kernel.protect('kernel.memberships');
--- One's own memberships, in one's own scope. Settings only: a policy that read a table whose policy reads back would recurse.
-CREATE POLICY self ON kernel.memberships FOR SELECT TO kernel_app USING (user_id = (SELECT kernel.me()));
+-- One's own memberships, in one's own scope and not in one that has a workspace too: creating or joining one shows no other.
+-- Settings only: a policy that read a table whose policy reads back would recurse.
+CREATE POLICY self ON kernel.memberships FOR SELECT TO kernel_app
+    USING (user_id = (SELECT kernel.me()) AND (SELECT kernel.ws()) IS NULL);
 
 SELECT kernel.protect_global('kernel.workspaces');
 CREATE POLICY tenant ON kernel.workspaces TO kernel_app USING (id = (SELECT kernel.ws())) WITH CHECK (id = (SELECT kernel.ws()));
 CREATE POLICY mine ON kernel.workspaces FOR SELECT TO kernel_app
-    USING (id IN (SELECT m.workspace_id FROM kernel.memberships m WHERE m.user_id = (SELECT kernel.me()) AND m.status = 'active'));
+    USING ((SELECT kernel.ws()) IS NULL
+           AND id IN (SELECT m.workspace_id FROM kernel.memberships m WHERE m.user_id = (SELECT kernel.me()) AND m.status = 'active'));
 -- Neither plan nor access: a request cannot raise its own plan.
 GRANT SELECT, INSERT (id, slug, name, created_by_type, created_by_id, created_at, updated_at),
       UPDATE (slug, name, updated_at) ON kernel.workspaces TO kernel_app;

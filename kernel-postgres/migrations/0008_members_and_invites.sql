@@ -31,14 +31,26 @@ REVOKE DELETE ON kernel.invites FROM kernel_app;
 
 GRANT SELECT ON kernel.invites TO kernel_lookup;
 CREATE POLICY lookup ON kernel.invites FOR SELECT TO kernel_lookup USING (true);
-CREATE FUNCTION kernel.invite_lookup(hash bytea,
-    OUT id uuid, OUT workspace_id uuid, OUT email_lower text, OUT role text, OUT invited_by uuid)
+-- The workspace that the invite of a token leads `invitee` into. It is told only to the account with its address, while the invite is
+-- open, or after they accepted it and while they belong there (a link that is followed twice). To anybody else only why not: the
+-- invite is `for_another`, `accepted` by somebody who no longer belongs there, or `closed`.
+CREATE FUNCTION kernel.invite_lookup(hash bytea, invitee uuid, at timestamptz, OUT workspace_id uuid, OUT problem text)
     RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT i.id, i.workspace_id, i.email_lower, i.role, i.invited_by
-    FROM kernel.invites i JOIN kernel.workspaces w ON w.id = i.workspace_id AND w.status = 'active'
-    WHERE i.token_hash = hash LIMIT 1;
+    SELECT CASE WHEN found.problem IS NULL THEN found.workspace_id END, found.problem
+    FROM (
+        SELECT i.workspace_id,
+               CASE WHEN u.id IS NULL THEN 'for_another'
+                    WHEN i.accepted_by = invitee THEN CASE WHEN NOT EXISTS (
+                        SELECT FROM kernel.memberships m
+                        WHERE m.workspace_id = i.workspace_id AND m.user_id = invitee AND m.status = 'active') THEN 'accepted' END
+                    WHEN i.accepted_at IS NOT NULL OR i.revoked_at IS NOT NULL OR i.expires_at <= at THEN 'closed' END AS problem
+        FROM kernel.invites i
+        JOIN kernel.workspaces w ON w.id = i.workspace_id AND w.status = 'active'
+        LEFT JOIN kernel.users u ON u.id = invitee AND u.email_lower = i.email_lower
+        WHERE i.token_hash = hash LIMIT 1
+    ) AS found;
 END $$;
 REVOKE ALL ON FUNCTION kernel.invite_lookup FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION kernel.invite_lookup TO kernel_app, kernel_system;

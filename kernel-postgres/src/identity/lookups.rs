@@ -6,6 +6,7 @@ use saas_kernel::StoreError;
 use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
 use saas_kernel::checkout::Checkout;
+use saas_kernel::id::UserId;
 use saas_kernel::identity::lookups::{
     ApiKeyFound, InviteFound, KeyWorkspace, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef,
 };
@@ -142,16 +143,20 @@ impl Lookups for PgLookups {
         row.map(ApiKeyFound::try_from).transpose()
     }
 
-    async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError> {
-        let find = "SELECT id, workspace_id, email_lower, role, invited_by FROM kernel.invite_lookup($1)";
-        let row: Option<(Uuid, Uuid, String, String, Uuid)> =
-            sqlx::query_as(find).bind(token.0.as_slice()).fetch_optional(&mut *self.connection).await.store()?;
-        Ok(row.map(|(id, workspace, email_lower, role, invited_by)| InviteFound {
-            id: id.into(),
-            workspace: workspace.into(),
-            email_lower,
-            role,
-            invited_by: invited_by.into(),
+    async fn invite(
+        &mut self,
+        token: &TokenHash,
+        invitee: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<InviteFound>, StoreError> {
+        let find = "SELECT workspace_id, problem FROM kernel.invite_lookup($1, $2, $3)";
+        let find = sqlx::query_as(find).bind(token.0.as_slice()).bind(invitee.uuid()).bind(now);
+        let row: Option<(Option<Uuid>, Option<String>)> = find.fetch_optional(&mut *self.connection).await.store()?;
+        Ok(row.map(|(workspace, problem)| match (workspace, problem.as_deref()) {
+            (Some(workspace), None) => InviteFound::Open(workspace.into()),
+            (_, Some("for_another")) => InviteFound::ForAnother,
+            (_, Some("accepted")) => InviteFound::Accepted,
+            _ => InviteFound::Closed,
         }))
     }
 

@@ -7,7 +7,8 @@ use saas_kernel::actor::ActorRef;
 use saas_kernel::id::{InviteId, UserId, WorkspaceId};
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
-use saas_kernel::tenancy::invites::{Invite, Invites, NewInvite};
+use saas_kernel::secret::TokenHash;
+use saas_kernel::tenancy::invites::{ConsumedInvite, Invite, Invites, NewInvite};
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -61,7 +62,9 @@ RETURNING id, email, role, invited_by, created_at, expires_at";
 
 const CONSUME: &str = "
 UPDATE kernel.invites SET accepted_at = $4, accepted_by = $3
-WHERE workspace_id = $1 AND id = $2 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $4";
+WHERE workspace_id = $1 AND token_hash = $2 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $4
+  AND email_lower = (SELECT email_lower FROM kernel.users WHERE id = $3)
+RETURNING id, role, invited_by";
 
 #[async_trait]
 impl Invites for PgTx {
@@ -113,11 +116,13 @@ impl Invites for PgTx {
     async fn consume(
         &mut self,
         workspace: WorkspaceId,
-        id: InviteId,
+        token: &TokenHash,
         user: UserId,
         at: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let consume = sqlx::query(CONSUME).bind(workspace.uuid()).bind(id.uuid()).bind(user.uuid()).bind(at);
-        Ok(consume.execute(self.conn()).await.store()?.rows_affected() == 1)
+    ) -> Result<Option<ConsumedInvite>, StoreError> {
+        let consume =
+            sqlx::query_as(CONSUME).bind(workspace.uuid()).bind(token.0.as_slice()).bind(user.uuid()).bind(at);
+        let row: Option<(Uuid, String, Uuid)> = consume.fetch_optional(self.conn()).await.store()?;
+        Ok(row.map(|(id, role, by)| ConsumedInvite { id: id.into(), role, invited_by: by.into() }))
     }
 }

@@ -5,11 +5,12 @@ use chrono::{SubsecRound, TimeDelta};
 use crate::Outcome;
 use crate::world::{World, refused};
 use saas_kernel::id::InviteId;
+use saas_kernel::identity::lookups::InviteFound;
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
-use saas_kernel::store::Tx;
-use saas_kernel::tenancy::invites::NewInvite;
+use saas_kernel::store::{Proof, Store, Tx};
+use saas_kernel::tenancy::invites::{Invited, NewInvite};
 
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
@@ -51,12 +52,20 @@ pub(crate) async fn suite() -> Outcome {
     assert_eq!(tx.invites().list(id, &rest).await?.items, std::slice::from_ref(&second));
     tx.commit().await?;
 
-    // By its token: the newest one to the address, and nothing for the one it replaced.
+    // By its token, for the account with its address: the newest one to the address, and nothing for the one it replaced.
+    let carol = world.person("Carol").await?;
+    let for_carol = Token::generate("");
+    let mut tx = world.tenant(&ada).await?;
+    let far = world.now().trunc_subsecs(6) + TimeDelta::days(1);
+    let to_carol = NewInvite { expires_at: far, ..new(&carol.email, &for_carol, 3) };
+    let fourth = tx.invites().put(&to_carol).await?;
+    tx.commit().await?;
     let mut lookups = world.lookups().await?;
-    assert_eq!(lookups.invite(&first_token.hash()).await?, None, "replaced");
-    let found = lookups.invite(&newer_token.hash()).await?.ok_or("an invite")?;
-    assert_eq!((found.id, found.workspace, &*found.email_lower), (third.id, id, "a@example.com"));
-    assert_eq!((found.invited_by, &*found.role), (ada.user(), "member"));
+    assert_eq!(lookups.invite(&first_token.hash(), carol.user(), at).await?, None, "replaced");
+    assert_eq!(lookups.invite(&newer_token.hash(), carol.user(), at).await?, Some(InviteFound::ForAnother));
+    assert_eq!(lookups.invite(&for_carol.hash(), carol.user(), at).await?, Some(InviteFound::Open(id)));
+    assert_eq!(lookups.invite(&for_carol.hash(), eve.user(), at).await?, Some(InviteFound::ForAnother));
+    assert_eq!(lookups.invite(&for_carol.hash(), carol.user(), fourth.expires_at).await?, Some(InviteFound::Closed));
     drop(lookups);
 
     // Another workspace sees, counts, revokes and uses up nothing, and invites nobody in.
@@ -64,7 +73,7 @@ pub(crate) async fn suite() -> Outcome {
     assert_eq!(tx.invites().list(id, &page).await?.items, []);
     assert_eq!(tx.invites().count_open(id, &ada.email, at).await?, 0);
     assert_eq!(tx.invites().revoke(id, third.id, at).await?, None);
-    assert!(!tx.invites().consume(id, third.id, eve.user(), at).await?);
+    assert_eq!(tx.invites().consume(id, &for_carol.hash(), carol.user(), at).await?, None);
     let write = tx.invites().put(&new(first_email, first_token, 0)).await;
     refused(tx, write).await;
 
@@ -72,15 +81,33 @@ pub(crate) async fn suite() -> Outcome {
     let mut tx = world.tenant(&ada).await?;
     let end = third.expires_at;
     let open = async |tx: &mut dyn Tx, besides, at| tx.invites().count_open(id, besides, at).await;
-    assert_eq!((open(&mut *tx, &ada.email, at).await?, open(&mut *tx, &ada.email, end).await?), (2, 0));
-    assert_eq!(open(&mut *tx, same_email, at).await?, 1, "apart from those to an address");
-    assert!(!tx.invites().consume(id, third.id, eve.user(), end).await?, "it has expired");
-    assert!(tx.invites().consume(id, third.id, eve.user(), end - TimeDelta::microseconds(1)).await?);
-    assert!(!tx.invites().consume(id, third.id, eve.user(), at).await?, "once");
-    assert_eq!(tx.invites().revoke(id, third.id, at).await?, None, "what was used cannot be revoked");
+    assert_eq!((open(&mut *tx, &ada.email, at).await?, open(&mut *tx, &ada.email, end).await?), (3, 1));
+    assert_eq!(open(&mut *tx, same_email, at).await?, 2, "apart from those to an address");
     assert_eq!(tx.invites().revoke(id, second.id, at).await?, Some(second.clone()));
-    assert!(!tx.invites().consume(id, second.id, eve.user(), at).await?, "it was revoked");
-    assert_eq!(tx.invites().list(id, &page).await?.items, []);
+    assert_eq!(tx.invites().revoke(id, second.id, at).await?, None, "once");
+    tx.commit().await?;
+
+    // Accepted by the account with its address, by the token it has now, once.
+    let invited = Invited::with(&world.store, &carol.session, &for_carol).await?;
+    let newest = Token::generate("");
+    let mut tx = world.tenant(&ada).await?;
+    let again = NewInvite { role: "viewer", expires_at: far, ..new(&carol.email, &newest, 4) };
+    tx.invites().put(&again).await?;
+    tx.commit().await?;
+    let mut tx = world.store.begin(invited.scope()).await?;
+    assert_eq!(tx.invites().consume(id, &for_carol.hash(), carol.user(), at).await?, None, "the link was replaced");
+    let consumed = tx.invites().consume(id, &newest.hash(), carol.user(), far).await?;
+    assert_eq!(consumed, None, "it has expired");
+    let before = far - TimeDelta::microseconds(1);
+    let consumed = tx.invites().consume(id, &newest.hash(), carol.user(), before).await?.ok_or("it is open")?;
+    assert_eq!((consumed.id, &*consumed.role, consumed.invited_by), (fourth.id, "viewer", ada.user()));
+    assert_eq!(tx.invites().consume(id, &newest.hash(), carol.user(), at).await?, None, "once");
+    tx.commit().await?;
+    let mut lookups = world.lookups().await?;
+    assert_eq!(lookups.invite(&newest.hash(), carol.user(), at).await?, Some(InviteFound::Accepted));
+    drop(lookups);
+    let mut tx = world.tenant(&ada).await?;
+    assert_eq!(tx.invites().revoke(id, fourth.id, at).await?, None, "what was used cannot be revoked");
     tx.invites().put(&new(first_email, first_token, 0)).await?;
     tx.commit().await?;
     Ok(())

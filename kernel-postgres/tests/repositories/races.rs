@@ -17,7 +17,7 @@ use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::response::StoredAnswer;
 use saas_kernel::secret::Token;
 use saas_kernel::store::{Proof, Store};
-use saas_kernel::tenancy::invites::NewInvite;
+use saas_kernel::tenancy::invites::{Invited, NewInvite};
 
 /// So many callers.
 const N: usize = 8;
@@ -109,16 +109,17 @@ async fn keys() -> Outcome {
 /// Without the lock that accepting takes: one statement uses an invite up.
 async fn invites() -> Outcome {
     let world = World::new().await?;
-    let (ada, at) = (world.person("Ada").await?, world.now());
-    let (workspace, email, token) = (ada.workspace(), "eve@example.com".parse()?, Token::generate("").hash());
-    let (id, expires_at) = (InviteId::generate(at), at + TimeDelta::days(7));
-    let new = NewInvite { id, workspace, email: &email, role: "member", token, by: ada.user(), at, expires_at };
+    let (ada, eve, at) = (world.person("Ada").await?, world.person("Eve").await?, world.now());
+    let (workspace, token) = (ada.workspace(), Token::generate(""));
+    let (id, expires_at, email) = (InviteId::generate(at), at + TimeDelta::days(7), &eve.email);
+    let new = NewInvite { id, workspace, email, role: "member", token: token.hash(), by: ada.user(), at, expires_at };
     let mut tx = world.tenant(&ada).await?;
     tx.invites().put(&new).await?;
     tx.commit().await?;
+    let invited = Invited::with(&world.store, &eve.session, &token).await?;
     let won = join_all((0..N).map(|_| async {
-        let mut tx = world.tenant(&ada).await?;
-        let won = tx.invites().consume(workspace, id, ada.user(), at).await?;
+        let mut tx = world.store.begin(invited.scope()).await?;
+        let won = tx.invites().consume(workspace, &token.hash(), eve.user(), at).await?.is_some();
         tx.commit().await?;
         Ok(won)
     }))

@@ -109,6 +109,9 @@ pub(crate) async fn proofs() -> Outcome {
     }
     let mut tx = world.store.begin(invited.scope()).await?;
     assert_eq!(tx.scope().reach(), Reach::both(eve.user(), ada.workspace()));
+    let page = PageRequest::first(9);
+    assert_eq!(tx.members().of_user(eve.user(), &page).await?.items, [], "no membership elsewhere");
+    assert_eq!(tx.workspaces().of_user(eve.user(), &page).await?.items, [], "no workspace elsewhere");
     assert_eq!(invites::accept(&invited, &mut *tx).await?.role, "member");
     tx.commit().await?;
 

@@ -184,17 +184,17 @@ fn names(registry: &[PermissionInfo]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenancy::names::PERMISSIONS;
+    use crate::names::permissions::all;
 
     #[test]
     fn mistakes_are_named() {
-        let twice = [PERMISSIONS, &PERMISSIONS[..1]].concat();
+        let twice = [all(), all()[..1].to_vec()].concat();
         let problems = Roles::resolve(&Roles::defaults(), twice).unwrap_err();
         assert_eq!(problems, ["permission `workspace.read` is declared twice; rename one"]);
         let pattern = |text: &str, line| Pattern { text: text.to_owned(), line };
         let patterns = vec![pattern("projct.read", Some(7)), pattern("member*", None)];
         let rules = [RoleRules { name: "member".to_owned(), patterns }];
-        let problems = Roles::resolve(&rules, PERMISSIONS.to_vec()).unwrap_err();
+        let problems = Roles::resolve(&rules, all()).unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].starts_with("line 7: role `member`: no permission matches `projct.read`"));
         assert!(problems[2].contains("no role `owner`"));
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_role_that_was_removed_from_the_configuration_holds_nothing() {
-        let roles = Roles::resolve(&Roles::defaults(), PERMISSIONS.to_vec()).unwrap();
+        let roles = Roles::resolve(&Roles::defaults(), all()).unwrap();
         assert_eq!(roles.get("superking").bits, Bits::default());
     }
 }

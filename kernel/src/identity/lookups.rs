@@ -10,7 +10,7 @@ use crate::access::catalog::Access;
 use crate::base::actor::Actor;
 use crate::base::checkout::Checkout;
 use crate::base::error::{Refusal, StoreError};
-use crate::base::id::{ApiKeyId, InviteId, SessionId, UserId, WorkspaceId};
+use crate::base::id::{ApiKeyId, SessionId, UserId, WorkspaceId};
 use crate::base::secret::TokenHash;
 use crate::identity::password::PasswordHash;
 use crate::identity::users::Email;
@@ -93,19 +93,17 @@ pub struct KeyWorkspace {
     pub access: Access,
 }
 
-/// What an invite's token leads to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InviteFound {
-    /// The invite.
-    pub id: InviteId,
-    /// Into which workspace.
-    pub workspace: WorkspaceId,
-    /// To whom, in lower case.
-    pub email_lower: String,
-    /// As what.
-    pub role: String,
-    /// By whom.
-    pub invited_by: UserId,
+/// What an invite's token leads to, for the person who presents it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InviteFound {
+    /// Into this workspace: the invite is for the address of their account, and it is open, or they accepted it and belong there.
+    Open(WorkspaceId),
+    /// The invite is for another address than that of their account.
+    ForAnother,
+    /// They accepted it already, and no longer belong to the workspace.
+    Accepted,
+    /// Somebody else accepted it, it was revoked, or it has expired.
+    Closed,
 }
 
 /// One connection for look-ups.
@@ -127,8 +125,13 @@ pub trait Lookups: Send {
         workspace: Option<&WorkspaceRef>,
         now: DateTime<Utc>,
     ) -> Result<Option<ApiKeyFound>, StoreError>;
-    /// The invite of `token`, open or not, of a workspace that exists.
-    async fn invite(&mut self, token: &TokenHash) -> Result<Option<InviteFound>, StoreError>;
+    /// What the invite of `token` is to `invitee` at `now`; `None` for an unknown token and for a workspace that is gone.
+    async fn invite(
+        &mut self,
+        token: &TokenHash,
+        invitee: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<InviteFound>, StoreError>;
     /// Keeps the connection for the transaction of the caller who was found with it.
     fn park(self: Box<Self>, actor: Actor) -> Checkout;
 }

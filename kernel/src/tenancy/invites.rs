@@ -80,6 +80,17 @@ pub struct NewInvite<'a> {
     pub expires_at: DateTime<Utc>,
 }
 
+/// What a used invite gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumedInvite {
+    /// The invite.
+    pub id: InviteId,
+    /// The role to join as.
+    pub role: String,
+    /// Who invited.
+    pub invited_by: UserId,
+}
+
 /// Repository of invites.
 #[async_trait]
 pub trait Invites: Send {
@@ -101,12 +112,13 @@ pub trait Invites: Send {
         id: InviteId,
         at: DateTime<Utc>,
     ) -> Result<Option<Invite>, StoreError>;
-    /// Uses it up for `user`, in one statement: `false` when it is not open any more.
+    /// Uses up the open invite that has this token now and the address of `user`, in one statement, and tells what it gives;
+    /// `None` when there is none. An invite that was sent anew has another token, and maybe another role.
     async fn consume(
         &mut self,
         workspace: WorkspaceId,
-        id: InviteId,
+        token: &TokenHash,
         user: UserId,
         at: DateTime<Utc>,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<ConsumedInvite>, StoreError>;
 }

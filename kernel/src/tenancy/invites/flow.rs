@@ -11,7 +11,7 @@ use crate::base::checkout::Checkout;
 use crate::base::error::{Error, Refusal, StoreError, codes};
 use crate::base::id::{InviteId, WorkspaceId};
 use crate::base::page::{Page, PageRequest};
-use crate::base::secret::Token;
+use crate::base::secret::{Token, TokenHash};
 use crate::billing::limits::{Reserved, Usage, reached};
 use crate::billing::names::codes::LIMIT_REACHED;
 use crate::events::OutboxEvent;
@@ -118,11 +118,13 @@ pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: 
     Ok(())
 }
 
-/// Somebody signed in who holds an invite to their own address. The scope made of it reaches the workspace, to join it.
+/// Somebody signed in who holds an open invite to the address of their account. The scope made of it reaches the workspace, to join
+/// it.
 #[derive(Debug)]
 pub struct Invited {
     session: Session,
-    invite: InviteFound,
+    workspace: WorkspaceId,
+    token: TokenHash,
     checkout: Checkout,
 }
 
@@ -130,18 +132,33 @@ impl Invited {
     /// Looks the token up, on the connection that authenticated the call.
     ///
     /// # Errors
-    /// `not_found` for an unknown token.
+    /// `not_found` for an unknown token; `invite_for_another` unless the account has the invite's address; `invite_unusable` when
+    /// the invite was used or revoked, or has expired.
     pub async fn with(store: &dyn Store, session: &Session, token: &Token) -> Result<Self, Error> {
         let mut lookups = store.lookups(session.ctx(), session.checkout()).await?;
-        let invite = lookups.invite(&token.hash()).await?.ok_or_else(|| {
-            Refusal::new(&codes::NOT_FOUND, "there is no such invite; use the whole link, or ask for a new one")
-        })?;
-        Ok(Self { session: session.clone(), invite, checkout: lookups.park(Actor::User(session.user())) })
+        let found = lookups.invite(&token.hash(), session.user(), session.ctx().now).await?;
+        match found {
+            Some(InviteFound::Open(workspace)) => {
+                let checkout = lookups.park(Actor::User(session.user()));
+                Ok(Self { session: session.clone(), workspace, token: token.hash(), checkout })
+            }
+            Some(InviteFound::ForAnother) => {
+                let text = "this invite is for another address than that of your account; sign in as, or sign up with, the \
+                            address it was sent to";
+                Err(Refusal::new(&INVITE_FOR_ANOTHER, text).into())
+            }
+            Some(InviteFound::Accepted) => Err(unusable("was accepted by you before")),
+            Some(InviteFound::Closed) => Err(unusable("was used or revoked, or has expired")),
+            None => {
+                let text = "there is no such invite; use the whole link, or ask for a new one";
+                Err(Refusal::new(&codes::NOT_FOUND, text).into())
+            }
+        }
     }
 
     /// The workspace to be joined.
     pub fn workspace(&self) -> WorkspaceId {
-        self.invite.workspace
+        self.workspace
     }
 }
 
@@ -151,46 +168,36 @@ impl Sealed for Invited {}
 impl Proof for Invited {
     fn scope(&self) -> Scope {
         let session = &self.session;
-        let reach = Reach::both(session.user(), self.invite.workspace);
+        let reach = Reach::both(session.user(), self.workspace);
         Scope::new(reach, Actor::User(session.user()), session.ctx(), self.checkout.clone())
     }
 }
 
-/// Makes the addressee a member. Somebody who belongs already stays what they are.
+/// Makes the addressee a member, in the role that the invite has when it is used. Somebody who belongs already stays what they are.
 ///
 /// # Errors
-/// `invite_for_another` unless the signed-in account has the invite's address; `invite_unusable` when it was used, revoked
-/// or has expired, or when its inviter may not give that role any more; `limit_reached` when all seats are taken.
+/// `invite_unusable` when it was used, revoked or sent anew meanwhile, or when its inviter may not give that role any more;
+/// `limit_reached` when all seats are taken.
 pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error> {
-    let (session, invite) = (&invited.session, &invited.invite);
-    let (user, workspace, at) = (session.user(), invite.workspace, session.ctx().now);
+    let (session, workspace) = (&invited.session, invited.workspace);
+    let (user, at) = (session.user(), session.ctx().now);
     let roles = &session.policy().roles;
     if tx.scope().reach() != Reach::both(user, workspace) {
         return Err(StoreError::Scope.into());
-    }
-    let account = tx.users().find(user).await?.ok_or_else(|| Error::broken("a session's account does not exist"))?;
-    if account.email.to_lowercase() != invite.email_lower {
-        let text = format!(
-            "this invite is for another address than {}; sign in as, or sign up with, the address it was sent to",
-            account.email
-        );
-        return Err(Refusal::new(&INVITE_FOR_ANOTHER, text).into());
     }
     // One after the other with everything that changes members.
     if !tx.workspaces().lock(workspace).await? {
         return Err(unusable("leads to a workspace that is gone"));
     }
-    if let Some(member) = tx.members().find(workspace, user).await? {
-        tx.invites().consume(workspace, invite.id, user, at).await?;
+    let member = tx.members().find(workspace, user).await?;
+    let consumed = tx.invites().consume(workspace, &invited.token, user, at).await?;
+    if let Some(member) = member {
         return Ok(member);
     }
-    if !tx.invites().consume(workspace, invite.id, user, at).await? {
-        return Err(unusable("was used or revoked, or has expired"));
-    }
+    let invite = consumed.ok_or_else(|| unusable("was used or revoked, or has expired"))?;
     let inviter = tx.members().find(workspace, invite.invited_by).await?;
     let inviter = roles.get(inviter.as_ref().map_or("", |member| &member.role));
-    let role = roles.get(&invite.role);
-    if !inviter.bits.has(InviteMember::bit()) || members::can_assign(inviter, role).is_err() {
+    if !inviter.bits.has(InviteMember::bit()) || members::can_assign(inviter, roles.get(&invite.role)).is_err() {
         return Err(unusable("is from somebody who may not give that role any more"));
     }
     take_a_seat(tx, workspace).await?;
