@@ -1,5 +1,5 @@
 # Every entry point. `make dev` and `make test` need a Rust toolchain and PostgreSQL's binaries, nothing else.
-.PHONY: dev demo test lint bench bench-decision doc clean-dev
+.PHONY: dev demo test test-postgres lint bench bench-decision doc clean-dev
 
 dev: ## The reference app with a private Postgres, migrated and seeded: http://127.0.0.1:3000 (APP_ADDR=… for another)
 	cargo run --package reference --bin reference -- serve
@@ -9,6 +9,9 @@ demo: ## Sign up, reach the limit, pay, go on: each call and answer printed
 
 test: ## Everything CI checks
 	@scripts/test
+
+test-postgres: ## The tests on another PostgreSQL, fetched if it is not there: make test-postgres MAJOR=18
+	@scripts/test-postgres $(or $(MAJOR),18)
 
 lint: ## Formatting and clippy only
 	cargo fmt --all --check

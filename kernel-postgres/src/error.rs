@@ -17,7 +17,8 @@ impl<T> PgResult<T> for Result<T, Error> {
     }
 }
 
-fn meaning(error: Error) -> StoreError {
+/// What an sqlx error means to the kernel.
+pub(crate) fn meaning(error: Error) -> StoreError {
     match &error {
         Error::Database(database) => of_database(&**database).unwrap_or_else(|| StoreError::Backend(Box::new(error))),
         Error::Io(_)

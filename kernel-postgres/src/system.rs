@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
+use crate::partitions::{self, PartitionReport};
 use crate::share::HeldShares;
 use crate::tx::PgTx;
 
@@ -71,12 +72,15 @@ impl PgSystem {
         Ok(true)
     }
 
-    /// Makes the monthly partitions of the append-only tables ahead of time and tells how many were missing.
+    /// Adds the monthly partitions of the audit log, the outbox and the webhook inbox that are missing, from last month to three
+    /// months on, while readers and writers go on: none of them waits more than about 100 ms for it. A table that a long transaction
+    /// reads, such as a backup's, is tried a few times and then left; what is still missing is logged as an error and returned.
+    /// Rows of a month without a partition go to the table's default partition. Call it at least once a month.
     ///
     /// # Errors
-    /// What the database says.
-    pub async fn ensure_partitions(&self) -> Result<i32, StoreError> {
-        sqlx::query_scalar("SELECT kernel.ensure_partitions()").fetch_one(&self.0).await.store()
+    /// `Unavailable` when there is no connection, and what the database says to the question of which are missing.
+    pub async fn ensure_partitions(&self) -> Result<PartitionReport, StoreError> {
+        partitions::ensure(&self.0).await
     }
 }
 

@@ -88,7 +88,7 @@ SELECT format('%I.%I', n.nspname, c.relname) AS "table", a.attname::text AS name
        (a.attnotnull OR t.typnotnull) AND e.expr IS NULL AND a.attidentity = '' AND t.typdefault IS NULL AS required,
        e.expr AS "default", a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND a.attnum = ANY (k.conkey)) AS checked,
-       ARRAY(SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = t.oid) AS domain_checks,
+       ARRAY(SELECT pg_get_expr(conbin, 0) FROM pg_constraint WHERE contypid = t.oid AND contype = 'c') AS domain_checks,
        has_column_privilege('kernel_app', c.oid, a.attnum, 'SELECT') AS can_select,
        has_column_privilege('kernel_app', c.oid, a.attnum, 'INSERT') AS can_insert,
        has_column_privilege('kernel_app', c.oid, a.attnum, 'UPDATE') AS can_update
