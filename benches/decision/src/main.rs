@@ -15,11 +15,12 @@ use cedar_policy::{
 };
 use saas_kernel::access::Grant;
 use saas_kernel::identity::authenticate::Keep;
-use saas_kernel::identity::login;
 use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::identity::sign_up::{NewAccount, SignUp, sign_up};
-use saas_kernel::memory::MemoryStore;
-use saas_kernel::{Ctx, Kernel, Permission, ProductConfig, Proof, Store, access};
+use saas_kernel::identity::sign_up::{NewAccount, SignUp};
+use saas_kernel::{Ctx, Kernel, Permission, ProductConfig, Proof, Store, permissions};
+
+use saas_kernel_postgres::Migrations;
+use saas_kernel_postgres::testing::TestDb;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -94,19 +95,20 @@ async fn main() -> Result<()> {
 /// The real thing: somebody signs up, logs in, and is authenticated; then `allow` is asked.
 async fn kernel() -> Result<()> {
     let grant = grant().await?;
-    assert!(grant.allow::<access::UpdateWorkspace>().is_ok());
+    assert!(grant.allow::<permissions::UpdateWorkspace>().is_ok());
     measure("kernel: the bit test in `Grant::allow`", 50_000_000, |_| {
-        black_box(&grant).role().bits.has(<access::UpdateWorkspace as Permission>::bit())
+        black_box(&grant).role().bits.has(<permissions::UpdateWorkspace as Permission>::bit())
     });
     measure("kernel: `Grant::allow`, with the proof it makes", 20_000_000, |_| {
-        black_box(&grant).allow::<access::UpdateWorkspace>().is_ok()
+        black_box(&grant).allow::<permissions::UpdateWorkspace>().is_ok()
     });
     Ok(())
 }
 
 async fn grant() -> Result<Arc<Grant>> {
     let config = ProductConfig::parse("brand: { name: Bench }\nplans: [{ key: free, name: Free }]")?;
-    let store = MemoryStore::default();
+    let db = TestDb::new(&Migrations::kernel()).await?;
+    let store = db.store().await?;
     let kernel = Kernel::builder(config).store(store.clone()).build()?;
     let (email, password) = ("ada@example.com", "correct horse battery");
     let account = NewAccount::parse(email, password, "Ada")?;

@@ -36,12 +36,14 @@ const LIMIT: Limit = Limit("projects");
 
 /// One test for each suite, so that a failure names itself.
 macro_rules! suites {
-    ($($name:ident = $module:ident::$suite:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    ($($name:ident = $module:ident::$suite:ident;)*) => {
+        const SUITES: &[&str] = &[$(stringify!($name)),*];
+
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() -> Outcome {
             crate::$module::$suite().await
-        }
-    )*};
+        })*
+    };
 }
 
 mod suite {
@@ -66,5 +68,12 @@ mod suite {
         standing = standing::suite;
         cancellation = cancellation::suite;
         races = races::suite;
+    }
+
+    #[test]
+    fn every_repository_has_a_suite() {
+        for repository in saas_kernel::store::repositories() {
+            assert!(SUITES.contains(&repository), "there is no suite `{repository}` here");
+        }
     }
 }
