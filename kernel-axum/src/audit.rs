@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
+use crate::routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
@@ -123,8 +123,7 @@ fn actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
 }
 
 /// The workspace's audit log, newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)),
-    extensions(("x-permission" = json!("audit.read"))))]
+#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<ReadAudit>,

@@ -4,10 +4,10 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::error::ApiError;
+use crate::routes;
 use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

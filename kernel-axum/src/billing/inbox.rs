@@ -7,12 +7,12 @@ use saas_kernel::{Ctx, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::body;
 use crate::error::ApiError;
 use crate::extract::Path;
+use crate::routes;
 use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

@@ -13,7 +13,6 @@ use saas_kernel::{Ctx, Refusal, Scope};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::users::UserView;
 use crate::answer::{NoContent, View};
@@ -22,6 +21,7 @@ use crate::error::ApiError;
 use crate::extract::SignedIn;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::routes;
 use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::Created;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::routes;
 use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

@@ -7,11 +7,11 @@ use saas_kernel::identity::users::{self, User};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::error::ApiError;
 use crate::extract::{NoQuery, Query, SignedIn};
+use crate::routes;
 use crate::state::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

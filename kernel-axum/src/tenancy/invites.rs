@@ -14,13 +14,13 @@ use saas_kernel::{Fields, Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::members::MemberView;
 use crate::answer::{Created, List, NoContent, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
+use crate::routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
@@ -74,8 +74,7 @@ struct NewInvite {
 }
 
 /// Invites somebody by mail. Inviting an address again replaces its open invite and sends a new link.
-#[utoipa::path(post, path = "/invites", tag = "members", request_body = NewInvite, responses((status = 201, body = InviteView)),
-    extensions(("x-permission" = json!("member.invite"))))]
+#[utoipa::path(post, path = "/invites", tag = "members", request_body = NewInvite, responses((status = 201, body = InviteView)))]
 async fn create(
     State(api): State<Api>,
     can: Allow<InviteMember>,
@@ -106,8 +105,7 @@ async fn create(
 }
 
 /// The open invites, newest first; also those that have expired.
-#[utoipa::path(get, path = "/invites", tag = "members", params(PageParams), responses((status = 200, body = List<InviteView>)),
-    extensions(("x-permission" = json!("member.invite"))))]
+#[utoipa::path(get, path = "/invites", tag = "members", params(PageParams), responses((status = 200, body = List<InviteView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<InviteMember>>,
@@ -126,7 +124,7 @@ struct Address {
 
 /// Revokes an open invite: its link is void at once.
 #[utoipa::path(delete, path = "/invites/{invite}", tag = "members", params(("invite" = String, Path, description = "`inv_…`")),
-    responses((status = 204)), extensions(("x-permission" = json!("member.invite"))))]
+    responses((status = 204)))]
 async fn revoke(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<InviteMember>>,

@@ -9,12 +9,12 @@ use saas_kernel::{Fields, Kernel, Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{Created, List, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
+use crate::routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
@@ -107,8 +107,7 @@ async fn list(
 }
 
 /// One workspace.
-#[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)),
-    extensions(("x-permission" = json!("workspace.read"))))]
+#[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)))]
 async fn get(
     State(api): State<Api>,
     can: Allow<ReadWorkspace>,
@@ -132,8 +131,7 @@ struct UpdateInput {
 }
 
 /// Changes name and slug.
-#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)),
-    extensions(("x-permission" = json!("workspace.update"))))]
+#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)))]
 async fn update(
     State(api): State<Api>,
     can: Allow<UpdateWorkspace>,
