@@ -7,21 +7,17 @@ use saas_kernel::page::PageQuery;
 use saas_kernel::tenancy::members;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(mine))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(catalogue))
+pub(crate) fn routes() -> Routes {
+    Routes::default().api(routes!(mine)).workspace(routes!(catalogue))
 }
 
 /// The list's name, which its cursors are bound to.

@@ -10,17 +10,17 @@ use saas_kernel::{Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(crate) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list))
 }
 
 /// An entry of the audit log.

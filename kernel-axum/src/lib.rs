@@ -29,7 +29,7 @@ mod identity;
 mod json;
 mod middleware;
 mod openapi;
-mod routes;
+mod routing;
 mod serve;
 mod settings;
 mod state;
@@ -51,6 +51,6 @@ pub use views::{ActorView, PageParams};
 /// What the expansion of [`routes!`] names.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::routes::{describe, merge};
+    pub use crate::routing::{describe, merge};
     pub use utoipa_axum;
 }

@@ -19,7 +19,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::cookie;
 use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema, status};
-use crate::routes::operations;
+use crate::routing::operations;
 use crate::settings::HttpSettings;
 
 /// Adds what is the same for every operation: the workspace in the address, the session cookie, the error envelope.

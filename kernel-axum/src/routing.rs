@@ -1,12 +1,53 @@
-//! The [`routes!`](crate::routes!) macro: handlers with their description.
+//! Handlers with their description, and the place below which they are served.
 
 use axum::handler::Handler;
 use serde_json::Value;
 use utoipa::openapi::PathItem;
 use utoipa::openapi::path::Operation;
-use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::describe::DescribeArguments;
+use crate::state::Api;
+
+/// A pillar's routes, by where [`App`](crate::App) serves them.
+#[derive(Default)]
+pub(crate) struct Routes {
+    /// Below `/api/v1`, behind the whole middleware chain.
+    pub(crate) api: OpenApiRouter<Api>,
+    /// Below `/api/v1/workspaces/{ws}`, behind the whole middleware chain.
+    pub(crate) workspace: OpenApiRouter<Api>,
+    /// At the root, behind the outermost middleware only: nobody is authenticated.
+    pub(crate) root: OpenApiRouter<Api>,
+}
+
+impl Routes {
+    /// Adds handlers below `/api/v1`.
+    pub(crate) fn api(mut self, handlers: UtoipaMethodRouter<Api>) -> Self {
+        self.api = self.api.routes(handlers);
+        self
+    }
+
+    /// Adds handlers below `/api/v1/workspaces/{ws}`.
+    pub(crate) fn workspace(mut self, handlers: UtoipaMethodRouter<Api>) -> Self {
+        self.workspace = self.workspace.routes(handlers);
+        self
+    }
+
+    /// Adds handlers at the root.
+    pub(crate) fn root(mut self, handlers: UtoipaMethodRouter<Api>) -> Self {
+        self.root = self.root.routes(handlers);
+        self
+    }
+
+    /// Adds all routes of `other`, each where it is.
+    pub(crate) fn merge(self, other: Self) -> Self {
+        Self {
+            api: self.api.merge(other.api),
+            workspace: self.workspace.merge(other.workspace),
+            root: self.root.merge(other.root),
+        }
+    }
+}
 
 /// Collects handlers that have `#[utoipa::path]` and serve one address, for
 /// [`OpenApiRouter::routes`](crate::OpenApiRouter::routes). The OpenAPI document shows the permission that a handler's

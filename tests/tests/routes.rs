@@ -95,7 +95,7 @@ async fn every_route_is_documented_or_left_out_on_purpose() -> TestResult {
 fn only_routes_itself_documents_permissions() -> TestResult {
     let by_hand = |source: &str| source.contains("x-permission") || source.contains("utoipa_axum::routes");
     let found: Vec<String> = sources()?.into_iter().filter(|(_, text)| by_hand(text)).map(|(name, _)| name).collect();
-    assert_eq!(found, ["kernel-axum/src/routes.rs"], "leave it to `saas_kernel_axum::routes!` and `Allow<P>`");
+    assert_eq!(found, ["kernel-axum/src/routing.rs"], "leave it to `saas_kernel_axum::routes!` and `Allow<P>`");
     Ok(())
 }
 

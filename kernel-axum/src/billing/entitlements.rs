@@ -9,16 +9,16 @@ use saas_kernel::billing::catalog::Cap;
 use saas_kernel::billing::entitlements::{self, Entitlement, Entitlements};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::View;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query};
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list))
 }
 
 /// What the workspace is entitled to now.

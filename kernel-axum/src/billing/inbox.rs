@@ -6,17 +6,17 @@ use saas_kernel::error::codes;
 use saas_kernel::{Ctx, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::View;
 use crate::body;
 use crate::error::ApiError;
 use crate::extract::Path;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(receive))
+pub(super) fn routes() -> Routes {
+    Routes::default().root(routes!(receive))
 }
 
 #[derive(Deserialize)]

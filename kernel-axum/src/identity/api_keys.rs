@@ -9,18 +9,18 @@ use saas_kernel::identity::api_keys::{self, ApiKey, NewApiKey};
 use saas_kernel::page::PageQuery;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{Created, List, NoContent, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
 /// The list's name, which its cursors are bound to.

@@ -12,7 +12,6 @@ use saas_kernel::identity::users::Email;
 use saas_kernel::{Ctx, Refusal, Scope};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use super::users::UserView;
 use crate::answer::{NoContent, View};
@@ -22,10 +21,11 @@ use crate::extract::SignedIn;
 use crate::json::Json;
 use crate::middleware::client_ip;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(log_out))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(log_in)).api(routes!(log_out))
 }
 
 /// E-mail and password.

@@ -13,7 +13,6 @@ use saas_kernel::tenancy::invites::{self, Invite, Invited};
 use saas_kernel::{Fields, Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use super::members::MemberView;
 use crate::answer::{Created, List, NoContent, View, commit_with};
@@ -21,15 +20,12 @@ use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(accept))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(accept)).workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
 /// The list's name, which its cursors are bound to.

@@ -9,18 +9,18 @@ use saas_kernel::page::PageQuery;
 use saas_kernel::tenancy::members::{self, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{List, NoContent, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, Belongs, Path, Query};
 use crate::json::Json;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change_role, remove)).routes(routes!(leave))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list)).workspace(routes!(change_role, remove)).workspace(routes!(leave))
 }
 
 /// The list's name, which its cursors are bound to.

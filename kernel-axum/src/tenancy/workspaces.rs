@@ -8,22 +8,18 @@ use saas_kernel::tenancy::workspaces::{self, Founding, Rename, Workspace};
 use saas_kernel::{Fields, Kernel, Refusal, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::answer::{Created, List, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
 use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get, update))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(create, list)).workspace(routes!(get, update))
 }
 
 /// The list's name, which its cursors are bound to.
