@@ -8,21 +8,17 @@ use saas_kernel::permissions::ReadWorkspace;
 use saas_kernel::tenancy::members;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(mine))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(catalogue))
+pub(crate) fn routes() -> Routes {
+    Routes::default().api(routes!(mine)).workspace(routes!(catalogue))
 }
 
 /// The list's name, which its cursors are bound to.
@@ -89,8 +85,7 @@ struct PermissionView {
 }
 
 /// Every permission there is, which roles hold it, and whether the caller does.
-#[utoipa::path(get, path = "/permissions", tag = "members", responses((status = 200, body = Catalogue)),
-    extensions(("x-permission" = json!("workspace.read"))))]
+#[utoipa::path(get, path = "/permissions", tag = "members", responses((status = 200, body = Catalogue)))]
 async fn catalogue(can: Allow<ReadWorkspace>, Query(NoQuery {}): Query<NoQuery>) -> Result<View<Catalogue>, ApiError> {
     let item = |permission: &PermissionInfo| {
         let Explanation { holders, held, .. } = can.explain(permission.name);

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
 use crate::middleware::{edge::edge, gate::gate};
+use crate::routing::Routes;
 use crate::settings::HttpSettings;
 use crate::state::Api;
 use crate::{access, audit, billing, dev, health, identity, openapi, tenancy};
@@ -50,35 +51,27 @@ impl App {
     /// The finished router. It wants connections with `ConnectInfo<SocketAddr>`; [`serve`](crate::serve) gives it that.
     pub fn into_router(self) -> Router {
         let api = self.api;
-        let in_workspace = OpenApiRouter::new()
-            .merge(tenancy::workspaces::in_workspace())
-            .merge(tenancy::members::in_workspace())
-            .merge(tenancy::invites::in_workspace())
-            .merge(identity::api_keys::in_workspace())
-            .merge(access::in_workspace())
-            .merge(billing::entitlements::routes())
-            .merge(audit::routes())
-            .with_state(api.clone())
-            .merge(self.workspace_routes);
-        let v1 = OpenApiRouter::new()
-            .merge(identity::routes())
-            .merge(tenancy::workspaces::routes())
-            .merge(tenancy::invites::routes())
-            .merge(access::routes())
-            .with_state(api.clone())
-            .nest("/workspaces/{ws}", in_workspace);
+        let pillars = [
+            access::routes(),
+            audit::routes(),
+            billing::routes(),
+            health::routes(),
+            identity::routes(),
+            tenancy::routes(),
+        ];
+        let Routes { api: v1, workspace, root } = pillars.into_iter().fold(Routes::default(), Routes::merge);
+        let workspace = workspace.with_state(api.clone()).merge(self.workspace_routes);
+        let v1 = v1.with_state(api.clone()).nest("/workspaces/{ws}", workspace);
         let (routes, mut document) = OpenApiRouter::new().nest("/api/v1", v1).split_for_parts();
-        let inbound =
-            OpenApiRouter::new().merge(billing::inbox::routes()).merge(health::routes()).with_state(api.clone());
-        let (inbound, inbound_document) = inbound.split_for_parts();
-        document.merge(inbound_document);
+        let (root, root_document) = root.with_state(api.clone()).split_for_parts();
+        document.merge(root_document);
         openapi::finish(&mut document, &api.kernel().config().brand.name, api.http());
 
         routes
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn_with_state(api.clone(), gate))
             .layer(option_layer(cors(api.http())))
-            .merge(inbound)
+            .merge(root)
             .merge(self.dev)
             .merge(openapi::router(document))
             .fallback(not_found)

@@ -10,17 +10,17 @@ use saas_kernel::{Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(crate) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list))
 }
 
 /// An entry of the audit log.
@@ -123,8 +123,7 @@ fn actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
 }
 
 /// The workspace's audit log, newest first.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)),
-    extensions(("x-permission" = json!("audit.read"))))]
+#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<ReadAudit>,

@@ -1,4 +1,10 @@
-//! What the plan allows, and what providers send.
+//! The features and limits of a workspace's plan, and billing providers' webhooks.
 
-pub(crate) mod entitlements;
-pub(crate) mod inbox;
+mod entitlements;
+mod inbox;
+
+use crate::routing::Routes;
+
+pub(crate) fn routes() -> Routes {
+    entitlements::routes().merge(inbox::routes())
+}

@@ -3,15 +3,15 @@
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::error::ApiError;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+pub(crate) fn routes() -> Routes {
+    Routes::default().root(routes!(healthz)).root(routes!(readyz))
 }
 
 /// That it works.

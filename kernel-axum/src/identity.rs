@@ -1,14 +1,12 @@
-//! Sign-up, login, logout, and who one is.
+//! Sign-up, login, logout, the signed-in user, and API keys.
 
-pub(crate) mod api_keys;
+mod api_keys;
 mod login;
 mod sign_up;
 mod users;
 
-use utoipa_axum::router::OpenApiRouter;
+use crate::routing::Routes;
 
-use crate::state::Api;
-
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(sign_up::routes()).merge(login::routes()).merge(users::routes())
+pub(crate) fn routes() -> Routes {
+    sign_up::routes().merge(login::routes()).merge(users::routes()).merge(api_keys::routes())
 }

@@ -20,6 +20,7 @@ mod audit;
 mod billing;
 mod body;
 mod cookie;
+mod describe;
 mod dev;
 mod error;
 mod extract;
@@ -28,6 +29,7 @@ mod identity;
 mod json;
 mod middleware;
 mod openapi;
+mod routing;
 mod serve;
 mod settings;
 mod state;
@@ -36,6 +38,7 @@ mod views;
 
 pub use answer::{Created, List, NoContent, View};
 pub use app::{App, app};
+pub use describe::{DescribeExtractor, Foreign};
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, status};
 pub use extract::{Allow, Belongs, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
@@ -43,5 +46,11 @@ pub use serve::{ServeError, serve};
 pub use settings::{HttpSettings, SettingsError};
 pub use state::Api;
 pub use utoipa_axum::router::OpenApiRouter;
-pub use utoipa_axum::routes;
 pub use views::{ActorView, PageParams};
+
+/// What the expansion of [`routes!`] names.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::routing::{describe, merge};
+    pub use utoipa_axum;
+}

@@ -8,18 +8,19 @@ use axum::response::{Html, Response};
 use axum::routing::get;
 use saas_kernel::codes;
 use saas_kernel::error::Code;
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ContentBuilder, Info, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Server, Type,
+    ContentBuilder, Info, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Server, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::cookie;
 use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema, status};
+use crate::routing::operations;
 use crate::settings::HttpSettings;
 
 /// Adds what is the same for every operation: the workspace in the address, the session cookie, the error envelope.
@@ -56,12 +57,6 @@ const ERRORS: &[(&str, &str)] = &[
     ("4XX", "Refused; `error.code` says why and `error.message` what to do."),
     ("5XX", "Broken or busy; repeat after `Retry-After` where it is set."),
 ];
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-        .into_iter()
-        .filter_map(Option::as_mut)
-}
 
 fn workspace() -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()

@@ -1,5 +1,11 @@
 //! Workspaces, their members and invites.
 
-pub(crate) mod invites;
-pub(crate) mod members;
-pub(crate) mod workspaces;
+mod invites;
+mod members;
+mod workspaces;
+
+use crate::routing::Routes;
+
+pub(crate) fn routes() -> Routes {
+    workspaces::routes().merge(members::routes()).merge(invites::routes())
+}

@@ -51,9 +51,44 @@ fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
     Ok(())
 }
 
+const HTTP_ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-axum/src");
+
 #[test]
 fn no_module_of_the_http_adapter_takes_part_in_a_cycle() -> TestResult {
-    assert_no_cycles(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel-axum/src")), &[])
+    assert_no_cycles(Path::new(HTTP_ADAPTER), &[])
+}
+
+#[test]
+fn the_http_adapter_uses_lower_floors_only() -> TestResult {
+    let floors = [
+        // What all share.
+        ("settings", 1),
+        ("state", 1),
+        ("error", 1),
+        // What requests and responses are made of.
+        ("cookie", 2),
+        ("body", 2),
+        ("json", 2),
+        ("extract", 2),
+        ("answer", 2),
+        ("views", 2),
+        ("describe", 3),
+        ("routing", 3),
+        // What a request passes, and where it ends: one module for each pillar, the documents and the development pages.
+        ("middleware", 4),
+        ("access", 5),
+        ("audit", 5),
+        ("billing", 5),
+        ("dev", 5),
+        ("health", 5),
+        ("identity", 5),
+        ("openapi", 5),
+        ("tenancy", 5),
+        // The whole.
+        ("app", 6),
+        ("serve", 7),
+    ];
+    assert_floors(Path::new(HTTP_ADAPTER), &floors, &[])
 }
 
 /// The kernel's floors, lowest first. A pillar is on floor 3, its flows on floor 5.

@@ -116,8 +116,7 @@ struct NewProject {
 }
 
 /// Starts a project. One transaction: the limit, the row, the event and the audit entry commit together or not at all.
-#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)),
-    extensions(("x-permission" = json!("project.create"))))]
+#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)))]
 async fn create(
     can: Allow<CreateProject>,
     State(store): State<PgStore>,
@@ -133,8 +132,7 @@ async fn create(
 }
 
 /// The workspace's projects, newest first.
-#[utoipa::path(get, path = "/projects", tag = "projects", params(PageParams), responses((status = 200, body = List<Project>)),
-    extensions(("x-permission" = json!("project.read"))))]
+#[utoipa::path(get, path = "/projects", tag = "projects", params(PageParams), responses((status = 200, body = List<Project>)))]
 async fn list(
     can: Allow<ReadProject>,
     State(store): State<PgStore>,
@@ -153,7 +151,7 @@ struct Address {
 
 /// One project.
 #[utoipa::path(get, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
-    responses((status = 200, body = Project)), extensions(("x-permission" = json!("project.read"))))]
+    responses((status = 200, body = Project)))]
 async fn get(
     can: Allow<ReadProject>,
     State(store): State<PgStore>,
@@ -195,7 +193,7 @@ impl Status {
 
 /// Changes a project.
 #[utoipa::path(patch, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
-    request_body = ProjectChange, responses((status = 200, body = Project)), extensions(("x-permission" = json!("project.update"))))]
+    request_body = ProjectChange, responses((status = 200, body = Project)))]
 async fn update(
     can: Allow<UpdateProject>,
     State(store): State<PgStore>,
@@ -215,7 +213,7 @@ async fn update(
 
 /// Deletes a project and gives its place back.
 #[utoipa::path(delete, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
-    responses((status = 204)), extensions(("x-permission" = json!("project.delete"))))]
+    responses((status = 204)))]
 async fn delete(
     can: Allow<DeleteProject>,
     State(store): State<PgStore>,

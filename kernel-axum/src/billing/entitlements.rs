@@ -9,16 +9,16 @@ use saas_kernel::billing::entitlements::{self, Entitlement, Entitlements};
 use saas_kernel::permissions::ReadWorkspace;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query};
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list))
 }
 
 /// What the workspace is entitled to now.
@@ -70,8 +70,7 @@ impl From<Entitlements> for EntitlementsView {
 }
 
 /// Every feature and limit of the workspace's plan, with its use.
-#[utoipa::path(get, path = "/entitlements", tag = "billing", responses((status = 200, body = EntitlementsView)),
-    extensions(("x-permission" = json!("workspace.read"))))]
+#[utoipa::path(get, path = "/entitlements", tag = "billing", responses((status = 200, body = EntitlementsView)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<ReadWorkspace>,

@@ -5,17 +5,16 @@ use axum::extract::{Request, State};
 use saas_kernel::{Ctx, Refusal, codes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
-use crate::body;
 use crate::error::ApiError;
 use crate::extract::Path;
+use crate::routing::Routes;
 use crate::state::Api;
+use crate::{body, routes};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(receive))
+pub(super) fn routes() -> Routes {
+    Routes::default().root(routes!(receive))
 }
 
 #[derive(Deserialize)]

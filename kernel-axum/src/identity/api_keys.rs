@@ -10,18 +10,18 @@ use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::{CreateApiKey, DeleteApiKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{Created, List, NoContent, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
 /// The list's name, which its cursors are bound to.
@@ -92,8 +92,7 @@ struct NewKey {
 
 /// Makes an API key. Send it as `Authorization: Bearer sk_…`; it is good for this workspace only. A retry with the same
 /// `Idempotency-Key` is told that the key was made, and not what it is: secrets are not kept.
-#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = NewKeyView)),
-    extensions(("x-permission" = json!("api_key.create"))))]
+#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = NewKeyView)))]
 async fn create(
     State(api): State<Api>,
     can: Allow<CreateApiKey>,
@@ -107,8 +106,7 @@ async fn create(
 }
 
 /// The workspace's keys that are not revoked, newest first.
-#[utoipa::path(get, path = "/api-keys", tag = "api keys", params(PageParams), responses((status = 200, body = List<KeyView>)),
-    extensions(("x-permission" = json!("api_key.create"))))]
+#[utoipa::path(get, path = "/api-keys", tag = "api keys", params(PageParams), responses((status = 200, body = List<KeyView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<CreateApiKey>>,
@@ -127,7 +125,7 @@ struct Address {
 
 /// Revokes a key at once and for good.
 #[utoipa::path(delete, path = "/api-keys/{key}", tag = "api keys", params(("key" = String, Path, description = "`key_…`")),
-    responses((status = 204)), extensions(("x-permission" = json!("api_key.delete"))))]
+    responses((status = 204)))]
 async fn revoke(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<DeleteApiKey>>,

@@ -11,20 +11,19 @@ use saas_kernel::identity::users::Email;
 use saas_kernel::{Ctx, Proof, Refusal, codes};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::users::UserView;
 use crate::answer::{NoContent, View};
-use crate::cookie;
 use crate::error::ApiError;
 use crate::extract::SignedIn;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::routing::Routes;
 use crate::state::Api;
+use crate::{cookie, routes};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(log_out))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(log_in)).api(routes!(log_out))
 }
 
 /// E-mail and password.

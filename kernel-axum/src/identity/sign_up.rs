@@ -8,17 +8,17 @@ use saas_kernel::{Ctx, Proof};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::Created;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(register))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(register))
 }
 
 /// A new account.

@@ -6,16 +6,16 @@ use saas_kernel::Proof;
 use saas_kernel::identity::users::{self, User};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::View;
 use crate::error::ApiError;
 use crate::extract::{NoQuery, Query, SignedIn};
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(me))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(me))
 }
 
 /// An account.

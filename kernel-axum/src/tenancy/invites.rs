@@ -14,23 +14,19 @@ use saas_kernel::tenancy::invites::{self, Invite, Invited};
 use saas_kernel::{Fields, Proof, Refusal, codes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::members::MemberView;
 use crate::answer::{Created, List, NoContent, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(accept))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(accept)).workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
 /// The list's name, which its cursors are bound to.
@@ -75,8 +71,7 @@ struct NewInvite {
 }
 
 /// Invites somebody by mail. Inviting an address again replaces its open invite and sends a new link.
-#[utoipa::path(post, path = "/invites", tag = "members", request_body = NewInvite, responses((status = 201, body = InviteView)),
-    extensions(("x-permission" = json!("member.invite"))))]
+#[utoipa::path(post, path = "/invites", tag = "members", request_body = NewInvite, responses((status = 201, body = InviteView)))]
 async fn create(
     State(api): State<Api>,
     can: Allow<InviteMember>,
@@ -107,8 +102,7 @@ async fn create(
 }
 
 /// The open invites, newest first; also those that have expired.
-#[utoipa::path(get, path = "/invites", tag = "members", params(PageParams), responses((status = 200, body = List<InviteView>)),
-    extensions(("x-permission" = json!("member.invite"))))]
+#[utoipa::path(get, path = "/invites", tag = "members", params(PageParams), responses((status = 200, body = List<InviteView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<InviteMember>>,
@@ -127,7 +121,7 @@ struct Address {
 
 /// Revokes an open invite: its link is void at once.
 #[utoipa::path(delete, path = "/invites/{invite}", tag = "members", params(("invite" = String, Path, description = "`inv_…`")),
-    responses((status = 204)), extensions(("x-permission" = json!("member.invite"))))]
+    responses((status = 204)))]
 async fn revoke(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<InviteMember>>,

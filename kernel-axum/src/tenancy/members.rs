@@ -10,18 +10,18 @@ use saas_kernel::permissions::{ListMembers, RemoveMember, UpdateMember};
 use saas_kernel::tenancy::members::{self, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{List, NoContent, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, Belongs, Path, Query};
 use crate::json::Json;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::PageParams;
 
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change_role, remove)).routes(routes!(leave))
+pub(super) fn routes() -> Routes {
+    Routes::default().workspace(routes!(list)).workspace(routes!(change_role, remove)).workspace(routes!(leave))
 }
 
 /// The list's name, which its cursors are bound to.
@@ -53,8 +53,7 @@ impl From<Member> for MemberView {
 }
 
 /// Who belongs to the workspace, in the order in which they joined.
-#[utoipa::path(get, path = "/members", tag = "members", params(PageParams), responses((status = 200, body = List<MemberView>)),
-    extensions(("x-permission" = json!("member.list"))))]
+#[utoipa::path(get, path = "/members", tag = "members", params(PageParams), responses((status = 200, body = List<MemberView>)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<ListMembers>,
@@ -81,7 +80,7 @@ struct NewRole {
 
 /// Gives a member another role. Nobody gives or takes more than they have themselves, and the last owner stays one.
 #[utoipa::path(patch, path = "/members/{user}", tag = "members", params(("user" = String, Path, description = "`usr_…`")),
-    request_body = NewRole, responses((status = 200, body = MemberView)), extensions(("x-permission" = json!("member.update"))))]
+    request_body = NewRole, responses((status = 200, body = MemberView)))]
 async fn change_role(
     State(api): State<Api>,
     can: Allow<UpdateMember>,
@@ -96,7 +95,7 @@ async fn change_role(
 
 /// Takes a member out of the workspace and gives the seat back. The last owner stays.
 #[utoipa::path(delete, path = "/members/{user}", tag = "members", params(("user" = String, Path, description = "`usr_…`")),
-    responses((status = 204)), extensions(("x-permission" = json!("member.remove"))))]
+    responses((status = 204)))]
 async fn remove(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<RemoveMember>>,
@@ -109,8 +108,7 @@ async fn remove(
 }
 
 /// Takes the caller out of the workspace. The last owner makes somebody else an owner first.
-#[utoipa::path(post, path = "/members/leave", tag = "members", responses((status = 204)),
-    extensions(("x-permission" = json!("membership"))))]
+#[utoipa::path(post, path = "/members/leave", tag = "members", responses((status = 204)))]
 async fn leave(State(api): State<Api>, grant: Belongs) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(grant.scope()).await?;
     members::leave(&grant, &mut *tx).await?;

@@ -8,22 +8,18 @@ use saas_kernel::tenancy::workspaces::{self, Rename, Workspace, WorkspaceCreatio
 use saas_kernel::{Fields, Kernel, Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::answer::{Created, List, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
+use crate::routes;
+use crate::routing::Routes;
 use crate::state::Api;
 use crate::views::{ActorView, PageParams};
 
-pub(crate) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create, list))
-}
-
-pub(crate) fn in_workspace() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get, update))
+pub(super) fn routes() -> Routes {
+    Routes::default().api(routes!(create, list)).workspace(routes!(get, update))
 }
 
 /// The list's name, which its cursors are bound to.
@@ -107,8 +103,7 @@ async fn list(
 }
 
 /// One workspace.
-#[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)),
-    extensions(("x-permission" = json!("workspace.read"))))]
+#[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)))]
 async fn get(
     State(api): State<Api>,
     can: Allow<ReadWorkspace>,
@@ -132,8 +127,7 @@ struct UpdateInput {
 }
 
 /// Changes name and slug.
-#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)),
-    extensions(("x-permission" = json!("workspace.update"))))]
+#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)))]
 async fn update(
     State(api): State<Api>,
     can: Allow<UpdateWorkspace>,

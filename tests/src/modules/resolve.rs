@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Use;
 use super::paths::Mention;
 use super::source::Scope;
+use super::{ROOT, Use};
 
 /// Which module uses which, of all paths of `scopes`.
 pub(super) fn uses(scopes: &[Scope]) -> Vec<Use> {
@@ -14,7 +14,7 @@ pub(super) fn uses(scopes: &[Scope]) -> Vec<Use> {
         let mut add = |mention: &Mention, reexport: bool, text: String| {
             let Found::In(target) = names.target(at, mention) else { return };
             let target = &scopes[target];
-            let of_below = reexport && target.path.starts_with(&scope.path);
+            let of_below = reexport && is_below(&target.module, &scope.module);
             if target.module != scope.module && !of_below {
                 let (from, to) = (scope.module.clone(), target.module.clone());
                 uses.push(Use { from, to, file: scope.file.clone(), line: mention.line, text });
@@ -29,6 +29,10 @@ pub(super) fn uses(scopes: &[Scope]) -> Vec<Use> {
         }
     }
     uses
+}
+
+fn is_below(module: &str, above: &str) -> bool {
+    above == ROOT || module.strip_prefix(above).is_some_and(|rest| rest.starts_with("::"))
 }
 
 /// Where a path leads.

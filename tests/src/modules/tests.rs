@@ -72,7 +72,10 @@ fn every_form_of_use_is_read() {
 #[test]
 fn a_reexported_name_is_its_definers() {
     let files = [
-        ("lib.rs", "mod a; mod b; mod other; pub use a::deep::Deep; pub use b::*;"),
+        (
+            "lib.rs",
+            "mod a; mod b; mod other; pub use a::deep::Deep; pub use b::*; pub mod hidden { pub use crate::a::Deep; }",
+        ),
         ("a.rs", "mod deep; mod flat; pub use deep::Deep; pub(crate) use self::flat::*; pub use crate::other::Other;"),
         ("a/deep.rs", "pub struct Deep; pub enum Kind { One }"),
         ("a/flat.rs", "pub struct Flat;"),
