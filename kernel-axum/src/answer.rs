@@ -2,10 +2,10 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use saas_kernel::idempotency::Answer;
+use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::page::Page;
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use saas_kernel::{BoxError, Grant, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,33 +73,33 @@ impl IntoResponse for NoContent {
     }
 }
 
-fn keep(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer, BoxError> {
-    Ok(StoredAnswer { status: status.as_u16(), body: serde_json::to_vec(body)? })
+fn keep(status: StatusCode, body: &impl Serialize) -> Result<StoredResponse, BoxError> {
+    Ok(StoredResponse { status: status.as_u16(), body: serde_json::to_vec(body)? })
 }
 
-impl<T: Serialize> Answer for View<T> {
-    fn stored(&self) -> Result<StoredAnswer, BoxError> {
+impl<T: Serialize> StorableResponse for View<T> {
+    fn stored(&self) -> Result<StoredResponse, BoxError> {
         keep(StatusCode::OK, &self.0)
     }
 }
 
-impl<T: Serialize> Answer for Created<T> {
-    fn stored(&self) -> Result<StoredAnswer, BoxError> {
+impl<T: Serialize> StorableResponse for Created<T> {
+    fn stored(&self) -> Result<StoredResponse, BoxError> {
         keep(StatusCode::CREATED, &self.0)
     }
 }
 
-impl Answer for NoContent {
-    fn stored(&self) -> Result<StoredAnswer, BoxError> {
-        Ok(StoredAnswer { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
+impl StorableResponse for NoContent {
+    fn stored(&self) -> Result<StoredResponse, BoxError> {
+        Ok(StoredResponse { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
     }
 }
 
 /// Commits and keeps the answer, if the request had an idempotency key.
-pub(crate) async fn commit_with<A: Answer>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
+pub(crate) async fn commit_with<A: StorableResponse>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
     if tx.scope().idempotency().is_some() {
         let stored = answer.stored().map_err(ApiError::Broken)?;
-        tx.records().answer(stored);
+        tx.records().response(stored);
     }
     tx.commit().await?;
     Ok(answer)

@@ -17,7 +17,7 @@ pub enum ApiError {
     /// It is broken; the cause goes to the log, not to the caller.
     Broken(BoxError),
     /// Not an error to the caller: the kept answer of the first request with this idempotency key.
-    Replayed(Box<saas_kernel::response::StoredAnswer>),
+    Replayed(Box<saas_kernel::response::StoredResponse>),
 }
 
 impl From<Refusal> for ApiError {
@@ -60,7 +60,7 @@ impl From<StoreError> for ApiError {
                 tracing::error!(error = %source, "the database is not available");
                 again(&codes::UNAVAILABLE, "the database is not available at this moment; try again in a second")
             }
-            StoreError::Replay(Replay::Answer(answer)) => return Self::Replayed(answer),
+            StoreError::Replay(Replay::Response(answer)) => return Self::Replayed(answer),
             StoreError::Replay(Replay::InFlight) => again(
                 &codes::IDEMPOTENCY_IN_FLIGHT,
                 "the first request with this Idempotency-Key still runs; repeat it in a second",
@@ -111,15 +111,15 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Malformed => StatusCode::BAD_REQUEST,
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Kind::Payment => StatusCode::PAYMENT_REQUIRED,
+        Kind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::Slow => StatusCode::REQUEST_TIMEOUT,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Kind::Rate => StatusCode::TOO_MANY_REQUESTS,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -7,7 +7,7 @@ use saas_kernel::events::OutboxEvent;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::records::Records;
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use serde_json::{Map, Value};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::tx::PgTx;
 pub(crate) struct Buffer {
     audit: Vec<AuditRow>,
     events: Vec<EventRow>,
-    answer: Option<StoredAnswer>,
+    response: Option<StoredResponse>,
     freed: Option<IdempotencyKey>,
     reserved: Vec<(Uuid, String)>,
 }
@@ -90,8 +90,8 @@ impl Records for Buffer {
         });
     }
 
-    fn answer(&mut self, answer: StoredAnswer) {
-        self.answer = Some(answer);
+    fn response(&mut self, response: StoredResponse) {
+        self.response = Some(response);
     }
 
     fn free(&mut self, key: IdempotencyKey) {
@@ -169,7 +169,7 @@ impl Buffer {
 impl PgTx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (answer, freed) = (buffer.answer.take(), buffer.freed.take());
+        let (response, freed) = (buffer.response.take(), buffer.freed.take());
         let reserved = std::mem::take(&mut buffer.reserved);
         // One statement even when there is nothing to write: after a failed one Postgres answers COMMIT with a rollback, and
         // sqlx takes that for a success.
@@ -177,8 +177,9 @@ impl PgTx {
             let part = buffer.take_part();
             let usual = part.audit.len() + part.events.len() <= 8; // others are not worth a place among the prepared
             let mut statement = part.into_statement(&reserved, self.standing());
-            let flushed = statement.build_query_as().persistent(usual).fetch_one(self.waits()).await;
-            self.waited();
+            let flushed =
+                statement.build_query_as().persistent(usual).fetch_one(self.conn_for_blocking_statement()).await;
+            self.blocking_statement_ended();
             let (left, stands): (Vec<Option<i64>>, bool) = flushed.store()?;
             if !stands {
                 return Err(StoreError::AccessChanged);
@@ -192,8 +193,8 @@ impl PgTx {
                 sqlx::query(GIVE_BACK).bind(workspace).bind(key).bind(left).execute(self.conn()).await.store()?;
             }
         }
-        if let Some(answer) = &answer {
-            self.keep_answer(answer).await?;
+        if let Some(response) = &response {
+            self.keep_response(response).await?;
         }
         if let Some(key) = &freed {
             self.free_key(key).await?;

@@ -42,19 +42,23 @@ impl PgTx {
 
     /// Before somebody's membership or key is changed: waits for their commits that have looked, and for others who change it.
     /// Whoever changes their own must still be what they were.
-    pub(crate) async fn will_change_standing(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
+    pub(crate) async fn lock_standing_for_change(
+        &mut self,
+        workspace: WorkspaceId,
+        of: Uuid,
+    ) -> Result<(), StoreError> {
         // Also before one's own is looked at: two who looked, and share the row, could not change it any more.
         let wait = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(queue(workspace, of));
-        let waited = wait.execute(self.waits()).await;
-        self.waited();
+        let waited = wait.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
         waited.store()?;
         let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) else {
             return Ok(());
         };
         let mut sql = QueryBuilder::new("SELECT ");
         push(&mut sql, own, standing);
-        let stands = sql.build_query_scalar().fetch_one(self.waits()).await;
-        self.waited();
+        let stands = sql.build_query_scalar().fetch_one(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
         if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) }
     }
 
@@ -63,13 +67,13 @@ impl PgTx {
     /// row and then queued would deadlock with whoever queued first and waits for the row.
     pub(crate) async fn queue_before_row(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
         let wait = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(queue(workspace, of));
-        let waited = wait.execute(self.waits()).await;
-        self.waited();
+        let waited = wait.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
         waited.store().map(drop)
     }
 
     /// Somebody's membership or key was changed. Whoever changed their own may finish what they do.
-    pub(crate) fn has_changed_standing(&mut self, of: Uuid) {
+    pub(crate) fn mark_standing_changed(&mut self, of: Uuid) {
         self.changed_own_standing |= self.scope_ref().standing().is_some_and(|own| own.uuid() == of);
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use async_trait::async_trait;
-use saas_kernel::idempotency::Answer;
+use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::records::Records;
 use saas_kernel::store::sealed::Sealed;
 use saas_kernel::{Scope, StoreError, Tx};
@@ -100,21 +100,21 @@ impl PgTx {
     ///
     /// # Errors
     /// As [`PgTx::commit`].
-    pub async fn commit_with<A: Answer>(mut self, answer: A) -> Result<A, StoreError> {
+    pub async fn commit_with<A: StorableResponse>(mut self, answer: A) -> Result<A, StoreError> {
         if self.scope.idempotency().is_some() {
-            self.buffer.answer(answer.stored().map_err(StoreError::Backend)?);
+            self.buffer.response(answer.stored().map_err(StoreError::Backend)?);
         }
         self.commit().await?;
         Ok(answer)
     }
 
     /// For a statement that may wait for other transactions, until [`PgTx::waited`].
-    pub(crate) fn waits(&mut self) -> &mut PgConnection {
+    pub(crate) fn conn_for_blocking_statement(&mut self) -> &mut PgConnection {
         self.open.in_statement = true;
         self.open.conn()
     }
 
-    pub(crate) fn waited(&mut self) {
+    pub(crate) fn blocking_statement_ended(&mut self) {
         self.open.in_statement = false;
     }
 

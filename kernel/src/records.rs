@@ -3,7 +3,7 @@
 
 use crate::audit::AuditEntry;
 use crate::base::idempotency::IdempotencyKey;
-use crate::base::response::StoredAnswer;
+use crate::base::response::StoredResponse;
 use crate::events::OutboxEvent;
 
 /// Repository: the buffer. Nothing is sent before the commit.
@@ -13,7 +13,7 @@ pub trait Records: Send {
     /// Adds an event to the outbox.
     fn event(&mut self, event: OutboxEvent);
     /// Keeps the answer under the request's idempotency key.
-    fn answer(&mut self, answer: StoredAnswer);
+    fn response(&mut self, response: StoredResponse);
     /// Frees a key of the caller's: the next call with it runs. For a call of which something failed after its commit.
     fn free(&mut self, key: IdempotencyKey);
 }

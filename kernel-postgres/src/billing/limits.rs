@@ -35,8 +35,8 @@ impl Limits for PgTx {
             return Err(StoreError::Scope);
         }
         let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
-        let reserved = reserve.execute(self.waits()).await;
-        self.waited();
+        let reserved = reserve.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
         if reserved.store()?.rows_affected() == 1 {
             self.buffer.reserved(workspace.uuid(), key);
             return Ok(Reserved::Yes);

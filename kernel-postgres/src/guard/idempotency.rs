@@ -3,7 +3,7 @@
 use saas_kernel::StoreError;
 use saas_kernel::error::Replay;
 use saas_kernel::idempotency::{IdempotencyKey, KEEP};
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -21,7 +21,7 @@ const FIND: &str = "
 SELECT fingerprint, status, body FROM kernel.idempotency_keys
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
-const ANSWER: &str = "
+const KEEP_RESPONSE: &str = "
 UPDATE kernel.idempotency_keys SET status = $5, body = $6
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
@@ -50,9 +50,9 @@ impl PgTx {
             .bind(key.key())
             .bind(key.fingerprint().as_slice())
             .bind(KEEP)
-            .execute(self.waits())
+            .execute(self.conn_for_blocking_statement())
             .await;
-        self.waited();
+        self.blocking_statement_ended();
         let claimed = claimed.store().map_err(|error| match error {
             StoreError::Locked => StoreError::Replay(Replay::InFlight),
             other => other,
@@ -70,22 +70,22 @@ impl PgTx {
             .store()?;
         let replay = match (status.and_then(|status| u16::try_from(status).ok()), body) {
             _ if fingerprint != key.fingerprint() => Replay::OtherRequest,
-            (Some(status), Some(body)) => Replay::Answer(Box::new(StoredAnswer { status, body })),
+            (Some(status), Some(body)) => Replay::Response(Box::new(StoredResponse { status, body })),
             _ => Replay::Done,
         };
         Err(StoreError::Replay(replay))
     }
 
-    pub(crate) async fn keep_answer(&mut self, answer: &StoredAnswer) -> Result<(), StoreError> {
+    pub(crate) async fn keep_response(&mut self, response: &StoredResponse) -> Result<(), StoreError> {
         let Some(key) = self.scope_ref().idempotency().cloned() else { return Ok(()) };
         let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
-        sqlx::query(ANSWER)
+        sqlx::query(KEEP_RESPONSE)
             .bind(scope)
             .bind(actor.kind())
             .bind(actor.uuid())
             .bind(key.key())
-            .bind(i32::from(answer.status))
-            .bind(&answer.body)
+            .bind(i32::from(response.status))
+            .bind(&response.body)
             .execute(self.conn())
             .await
             .store()?;

@@ -92,11 +92,11 @@ impl ApiKeys for PgTx {
     }
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.will_change_standing(workspace, id.uuid()).await?;
+        self.lock_standing_for_change(workspace, id.uuid()).await?;
         let revoke = sqlx::query(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         let revoked = revoke.execute(self.conn()).await.store()?.rows_affected() == 1;
         if revoked {
-            self.has_changed_standing(id.uuid());
+            self.mark_standing_changed(id.uuid());
         }
         Ok(revoked)
     }
@@ -104,8 +104,8 @@ impl ApiKeys for PgTx {
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {
         self.queue_before_row(workspace, id.uuid()).await?;
         let touch = sqlx::query(TOUCH).bind(workspace.uuid()).bind(id.uuid()).bind(at);
-        let touched = touch.execute(self.waits()).await;
-        self.waited();
+        let touched = touch.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
         touched.store().map(drop)
     }
 }

@@ -116,21 +116,21 @@ impl Members for PgTx {
         role: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.will_change_standing(workspace, user.uuid()).await?;
+        self.lock_standing_for_change(workspace, user.uuid()).await?;
         let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
         let changed = set.execute(self.conn()).await.store()?.rows_affected() == 1;
         if changed {
-            self.has_changed_standing(user.uuid());
+            self.mark_standing_changed(user.uuid());
         }
         Ok(changed)
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
-        self.will_change_standing(workspace, user.uuid()).await?;
+        self.lock_standing_for_change(workspace, user.uuid()).await?;
         let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
         let removed = remove.execute(self.conn()).await.store()?.rows_affected() == 1;
         if removed {
-            self.has_changed_standing(user.uuid());
+            self.mark_standing_changed(user.uuid());
         }
         Ok(removed)
     }

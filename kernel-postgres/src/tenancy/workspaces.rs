@@ -119,17 +119,20 @@ impl Workspaces for PgTx {
             .bind(rename.name.as_ref().map(WorkspaceName::as_str))
             .bind(rename.slug.as_ref().map(Slug::as_str))
             .bind(at)
-            .fetch_optional(self.waits())
+            .fetch_optional(self.conn_for_blocking_statement())
             .await;
-        self.waited();
+        self.blocking_statement_ended();
         row.store()?.map(Workspace::try_from).transpose()
     }
 
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError> {
         // NO KEY: rows that refer to the workspace can still be inserted meanwhile.
         let lock = "SELECT id FROM kernel.workspaces WHERE id = $1 FOR NO KEY UPDATE";
-        let row = sqlx::query_scalar::<_, Uuid>(lock).bind(id.uuid()).fetch_optional(self.waits()).await;
-        self.waited();
+        let row = sqlx::query_scalar::<_, Uuid>(lock)
+            .bind(id.uuid())
+            .fetch_optional(self.conn_for_blocking_statement())
+            .await;
+        self.blocking_statement_ended();
         Ok(row.store()?.is_some())
     }
 

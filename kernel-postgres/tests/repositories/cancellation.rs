@@ -12,7 +12,7 @@ use saas_kernel::error::{BoxError, Error, Replay};
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::page::PageRequest;
 use saas_kernel::permissions::{ReadAudit, UpdateWorkspace};
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use saas_kernel::store::{Proof, Store};
 use saas_kernel::tenancy::workspaces::{self, Rename};
 
@@ -119,7 +119,7 @@ async fn mutations() -> Outcome {
         let grant = world.with_key(&ada, &key, "").await?.grant.ok_or("a grant")?;
         let committed = match world.store.begin(grant.scope()).await {
             Ok(_free) => false,
-            Err(StoreError::Replay(Replay::Answer(answer))) => answer.body == key.as_bytes(),
+            Err(StoreError::Replay(Replay::Response(answer))) => answer.body == key.as_bytes(),
             Err(other) => return Err(other.into()),
         };
         assert!(committed || !finished, "what was acknowledged is there");
@@ -150,7 +150,7 @@ async fn mutation(world: &World, person: &Person, key: &str) -> Result<(), Error
     insert_row(&mut *tx).await?;
     moment().await;
     workspaces::rename(&can, &mut *tx, Rename { name: Some(key.parse()?), slug: None }).await?;
-    tx.records().answer(StoredAnswer { status: 200, body: key.as_bytes().to_vec() });
+    tx.records().response(StoredResponse { status: 200, body: key.as_bytes().to_vec() });
     moment().await;
     tx.commit().await?;
     moment().await;

@@ -5,7 +5,7 @@ use crate::world::{Person, World};
 use saas_kernel::StoreError;
 use saas_kernel::error::{BoxError, Replay};
 use saas_kernel::guard::idempotency;
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use saas_kernel::store::{Proof, Store, Tx};
 use saas_kernel::tenancy::workspaces::WorkspaceCreation;
 
@@ -23,14 +23,14 @@ async fn begin(
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
     let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
-    let answer = StoredAnswer { status: 201, body: b"{\"made\":1}".to_vec() };
+    let answer = StoredResponse { status: 201, body: b"{\"made\":1}".to_vec() };
 
     drop(begin(&world, &ada, "k", "a").await??);
     let mut tx = begin(&world, &ada, "k", "a").await??;
-    tx.records().answer(answer.clone());
+    tx.records().response(answer.clone());
     tx.commit().await?;
     let again = begin(&world, &ada, "k", "a").await?.err().ok_or("the key is used")?;
-    assert!(matches!(&again, StoreError::Replay(Replay::Answer(kept)) if **kept == answer), "{again:?}");
+    assert!(matches!(&again, StoreError::Replay(Replay::Response(kept)) if **kept == answer), "{again:?}");
     let other = begin(&world, &ada, "k", "b").await?.err().ok_or("the key is used")?;
     assert!(matches!(other, StoreError::Replay(Replay::OtherRequest)), "{other:?}");
     drop(begin(&world, &ada, "another", "a").await??);
@@ -45,14 +45,14 @@ pub(crate) async fn suite() -> Outcome {
     drop(begin(&world, &eve, "freed", "a").await??);
     for person in [&ada, &eve] {
         let mut tx = begin(&world, person, "freed", "a").await??;
-        tx.records().answer(answer.clone());
+        tx.records().response(answer.clone());
         tx.commit().await?;
     }
     let grant = world.with_key(&ada, "freed", "a").await?.grant.ok_or("a grant")?;
     idempotency::free(&world.store, &grant).await?;
     drop(begin(&world, &ada, "freed", "b").await??);
     let again = begin(&world, &eve, "freed", "a").await?.err().ok_or("the key is used")?;
-    assert!(matches!(&again, StoreError::Replay(Replay::Answer(_))), "{again:?}");
+    assert!(matches!(&again, StoreError::Replay(Replay::Response(_))), "{again:?}");
 
     // Whoever founds has a new workspace each time: the key is the person's.
     for expect in [None, Some(())] {
@@ -60,16 +60,16 @@ pub(crate) async fn suite() -> Outcome {
         let begun = world.store.begin(WorkspaceCreation::by(&session).scope()).await;
         match (begun, expect) {
             (Ok(mut tx), None) => {
-                tx.records().answer(answer.clone());
+                tx.records().response(answer.clone());
                 tx.commit().await?;
             }
-            (Err(StoreError::Replay(Replay::Answer(kept))), Some(())) => assert_eq!(*kept, answer),
+            (Err(StoreError::Replay(Replay::Response(kept))), Some(())) => assert_eq!(*kept, answer),
             (begun, _) => assert!(begun.is_err() && expect.is_none(), "the first runs, the second gets its answer"),
         }
     }
     // An answer without a key is kept nowhere, and is no mistake.
     let mut tx = world.tenant(&ada).await?;
-    tx.records().answer(answer);
+    tx.records().response(answer);
     tx.commit().await?;
     Ok(())
 }

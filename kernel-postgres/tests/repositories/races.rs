@@ -14,7 +14,7 @@ use saas_kernel::id::{ApiKeyId, InviteId};
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::response::StoredAnswer;
+use saas_kernel::response::StoredResponse;
 use saas_kernel::secret::Token;
 use saas_kernel::store::{Proof, Store};
 use saas_kernel::tenancy::invites::{Invited, NewInvite};
@@ -64,15 +64,15 @@ async fn keys() -> Outcome {
     let ada = world.person("Ada").await?;
     // One key.
     let grant = world.with_key(&ada, "once", "").await?.grant.ok_or("a grant")?;
-    let answer = StoredAnswer { status: 201, body: b"made".to_vec() };
+    let answer = StoredResponse { status: 201, body: b"made".to_vec() };
     let won = join_all((0..N).map(|_| async {
         match world.store.begin(grant.scope()).await {
             Ok(mut tx) => {
-                tx.records().answer(answer.clone());
+                tx.records().response(answer.clone());
                 tx.commit().await?;
                 Ok(true)
             }
-            Err(StoreError::Replay(Replay::Answer(kept))) if *kept == answer => Ok(false),
+            Err(StoreError::Replay(Replay::Response(kept))) if *kept == answer => Ok(false),
             Err(StoreError::Replay(Replay::InFlight)) => Ok(false),
             Err(other) => Err(other.into()),
         }

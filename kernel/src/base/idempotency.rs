@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use crate::base::error::{BoxError, Refusal};
-use crate::base::response::StoredAnswer;
+use crate::base::response::StoredResponse;
 
 /// How long an answer is kept.
 pub const KEEP: TimeDelta = TimeDelta::hours(24);
@@ -46,9 +46,9 @@ impl IdempotencyKey {
 }
 
 /// Something a handler answers that can be kept.
-pub trait Answer {
+pub trait StorableResponse {
     /// The answer as it goes out.
-    fn stored(&self) -> Result<StoredAnswer, BoxError>;
+    fn stored(&self) -> Result<StoredResponse, BoxError>;
 }
 
 #[cfg(test)]

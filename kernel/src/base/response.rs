@@ -2,7 +2,7 @@
 
 /// An answer kept for a retry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredAnswer {
+pub struct StoredResponse {
     /// The protocol's status, such as 201.
     pub status: u16,
     /// The body.

@@ -8,8 +8,8 @@ crate::permissions! {
 /// Error codes.
 pub mod codes {
     crate::codes! { pub BILLING {
-        LIMIT_REACHED = "limit_reached", Payment, "Remove something or move to the plan named in the message.";
-        PLAN_REQUIRED = "plan_required", Payment, "Move to the plan named in the message.";
+        LIMIT_REACHED = "limit_reached", PaymentRequired, "Remove something or move to the plan named in the message.";
+        PLAN_REQUIRED = "plan_required", PaymentRequired, "Move to the plan named in the message.";
         SIGNATURE_INVALID = "signature_invalid", Malformed, "Sign the raw body with this endpoint's secret.";
     } }
 }

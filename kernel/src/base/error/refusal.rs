@@ -20,19 +20,19 @@ pub enum Kind {
     /// It does not exist for this caller.
     NotFound,
     /// The path exists, the method does not.
-    Method,
-    /// It took too long to arrive.
-    Slow,
+    MethodNotAllowed,
+    /// The request took too long to arrive.
+    RequestTimeout,
     /// It collides with what is there.
     Conflict,
     /// A larger plan allows it.
-    Payment,
+    PaymentRequired,
     /// Too many bytes.
     TooLarge,
     /// A media type that is not spoken here.
     MediaType,
     /// Too many calls.
-    Rate,
+    RateLimited,
     /// Not now: try again later.
     Unavailable,
     /// Our fault.
@@ -84,8 +84,8 @@ pub mod codes {
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";
         NOT_FOUND = "not_found", NotFound, "Check the address; what you may not see looks like what does not exist.";
         BAD_REQUEST = "bad_request", Malformed, "Compare the request with /openapi.json.";
-        METHOD_NOT_ALLOWED = "method_not_allowed", Method, "Use a method listed in the `Allow` header.";
-        REQUEST_TIMEOUT = "request_timeout", Slow, "Send the whole request without pauses.";
+        METHOD_NOT_ALLOWED = "method_not_allowed", MethodNotAllowed, "Use a method listed in the `Allow` header.";
+        REQUEST_TIMEOUT = "request_timeout", RequestTimeout, "Send the whole request without pauses.";
         CONFLICT = "conflict", Conflict, "Read the resource again and decide anew.";
         PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "Send a smaller body; the message names the limit.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", MediaType, "Send `Content-Type: application/json`.";

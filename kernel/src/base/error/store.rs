@@ -1,7 +1,7 @@
 //! What the system of record answers when it does not do what it was asked.
 
 use super::explain::BoxError;
-use crate::base::response::StoredAnswer;
+use crate::base::response::StoredResponse;
 
 /// What the system of record has to say when it does not do it. An enum of meanings; the adapter's own error is inside.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub enum Replay {
     /// The same request was answered before: answer the same.
-    Answer(Box<StoredAnswer>),
+    Response(Box<StoredResponse>),
     /// The same request still runs.
     InFlight,
     /// The same request succeeded, but its handler kept no answer.
