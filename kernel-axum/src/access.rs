@@ -1,4 +1,4 @@
-//! `GET me/permissions`, `GET …/permissions`: what one may do, and why.
+//! `GET me/permissions` and `GET …/permissions`: what the caller may do, and through which role.
 
 use axum::extract::State;
 use saas_kernel::Proof;
@@ -9,9 +9,9 @@ use saas_kernel::tenancy::members;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
+use crate::response::{List, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -21,13 +21,13 @@ pub(crate) fn routes() -> Routes {
     Routes::default().api(routes!(mine)).workspace(routes!(catalogue))
 }
 
-/// The list's name, which its cursors are bound to.
+/// The name of the list `GET me/permissions`, to which its cursors are bound.
 const LIST: &str = "permissions";
 
-/// What the caller may do in one of their workspaces.
+/// The caller's role and permissions in one of their workspaces.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Membership)]
-struct BelongingView {
+struct MembershipView {
     #[schema(example = "ws_01h455vb4pex5vsknk084sn02q")]
     workspace_id: String,
     #[schema(example = "acme")]
@@ -38,39 +38,39 @@ struct BelongingView {
     permissions: Vec<&'static str>,
 }
 
-/// The caller's role and permissions in each of their workspaces, oldest workspace first.
-#[utoipa::path(get, path = "/me/permissions", tag = "me", params(PageParams), responses((status = 200, body = List<BelongingView>)))]
+/// Lists the caller's role and permissions in each of their workspaces, oldest workspace first.
+#[utoipa::path(get, path = "/me/permissions", tag = "me", params(PageParams), responses((status = 200, body = List<MembershipView>)))]
 async fn mine(
     State(api): State<Api>,
     session: SignedIn,
     Query(query): Query<PageQuery>,
-) -> Result<View<List<BelongingView>>, ApiError> {
+) -> Result<View<List<MembershipView>>, ApiError> {
     let page = session.page(LIST, &query)?;
     let mut tx = api.kernel().store().begin(session.scope()).await?;
-    let belongings = members::of_user(&session, &mut *tx, &page).await?;
+    let memberships = members::of_user(&session, &mut *tx, &page).await?;
     let roles = api.kernel().roles();
-    Ok(List::of_user(&session, LIST, belongings, |belonging| {
-        let role = roles.get(&belonging.role);
+    Ok(List::of_user(&session, LIST, memberships, |membership| {
+        let role = roles.get(&membership.role);
         let held = roles.registry().iter().filter(|permission| role.bits.has(intern(permission.name)));
-        BelongingView {
-            workspace_id: belonging.workspace.to_string(),
-            slug: belonging.slug,
-            role: belonging.role,
+        MembershipView {
+            workspace_id: membership.workspace.to_string(),
+            slug: membership.slug,
+            role: membership.role,
             permissions: held.map(|permission| permission.name).collect(),
         }
     }))
 }
 
-/// Every permission there is.
+/// Every permission of the product, and the caller's role in the workspace.
 #[derive(Serialize, ToSchema)]
-struct Catalogue {
-    /// The caller's role here; `api_key` for a key.
+struct PermissionCatalogue {
+    /// The caller's role in the workspace; `api_key` for an API key.
     #[schema(example = "member")]
     role: String,
     items: Vec<PermissionView>,
 }
 
-/// A permission, and why the caller has it or not.
+/// A permission, the roles that grant it, and whether the caller holds it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Permission)]
 struct PermissionView {
@@ -78,18 +78,21 @@ struct PermissionView {
     name: &'static str,
     #[schema(example = "Start projects.")]
     description: &'static str,
-    /// The roles that hold it, highest first.
+    /// The roles that grant it, highest first.
     roles: Vec<String>,
-    /// Whether the caller's role, or key, is one of them.
+    /// Whether the caller holds it, through their role or as a scope of their API key.
     held: bool,
 }
 
-/// Every permission there is, which roles hold it, and whether the caller does.
-#[utoipa::path(get, path = "/permissions", tag = "members", responses((status = 200, body = Catalogue)))]
-async fn catalogue(can: Allow<ReadWorkspace>, Query(NoQuery {}): Query<NoQuery>) -> Result<View<Catalogue>, ApiError> {
+/// Lists every permission, the roles that grant it, and whether the caller holds it.
+#[utoipa::path(get, path = "/permissions", tag = "members", responses((status = 200, body = PermissionCatalogue)))]
+async fn catalogue(can: Allow<ReadWorkspace>, _: NoQuery) -> Result<View<PermissionCatalogue>, ApiError> {
     let item = |permission: &PermissionInfo| {
         let Explanation { holders, held, .. } = can.explain(permission.name);
         PermissionView { name: permission.name, description: permission.description, roles: holders, held }
     };
-    Ok(View(Catalogue { role: can.role().name.clone(), items: can.roles().registry().iter().map(item).collect() }))
+    Ok(View(PermissionCatalogue {
+        role: can.role().name.clone(),
+        items: can.roles().registry().iter().map(item).collect(),
+    }))
 }

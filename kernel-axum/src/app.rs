@@ -16,7 +16,7 @@ use crate::settings::HttpSettings;
 use crate::state::Api;
 use crate::{access, audit, billing, dev, health, identity, openapi, tenancy};
 
-/// The application being put together.
+/// The application before it runs: the kernel's API, to which the product adds its routes.
 #[must_use]
 pub struct App {
     api: Api,
@@ -24,31 +24,32 @@ pub struct App {
     dev: Router,
 }
 
-/// Begins with the kernel's own API.
+/// An application that serves the API of `kernel`.
 pub fn app(kernel: &Kernel, http: HttpSettings) -> App {
     App { api: Api::new(kernel, http), workspace_routes: OpenApiRouter::new(), dev: Router::new() }
 }
 
 impl App {
-    /// Adds the product's routes below `/api/v1/workspaces/{ws}`, behind the whole chain.
+    /// Adds the product's routes below `/api/v1/workspaces/{ws}`, behind the whole middleware chain.
     pub fn workspace_routes(mut self, routes: OpenApiRouter) -> Self {
         self.workspace_routes = self.workspace_routes.merge(routes);
         self
     }
 
-    /// Shows at `/dev/mail` what `mailer` was given. For development only: anybody who can reach the app reads everybody's
-    /// mail.
+    /// Shows the mails of `mailer` at `/dev/mail`. For development only: anybody who can reach the app can read all
+    /// mails.
     pub fn dev_mail(mut self, mailer: MemoryMailer) -> Self {
         self.dev = dev::routes(mailer);
         self
     }
 
-    /// The shared state, such as the kernel and the billing processor.
+    /// The state that the kernel's handlers share.
     pub fn api(&self) -> &Api {
         &self.api
     }
 
-    /// The finished router. It wants connections with `ConnectInfo<SocketAddr>`; [`serve`](crate::serve) gives it that.
+    /// The router of the whole application. It takes the client's address from `ConnectInfo<SocketAddr>`, which
+    /// [`serve`](crate::serve) provides.
     pub fn into_router(self) -> Router {
         let api = self.api;
         let pillars = [
@@ -88,7 +89,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     Refusal::new(&codes::METHOD_NOT_ALLOWED, format!("{} cannot be called with {method}", uri.path())).into()
 }
 
-/// For pages of other origins, where there are any.
+/// The CORS layer; `None` if no other origin is allowed.
 fn cors(settings: &HttpSettings) -> Option<CorsLayer> {
     let origins = settings.cors_origins();
     if origins.is_empty() {

@@ -1,4 +1,4 @@
-//! `GET workspaces/{ws}/audit`.
+//! `GET workspaces/{ws}/audit`: the audit log with filters.
 
 use axum::extract::State;
 use chrono::{DateTime, Datelike, Utc};
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answer::{List, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Query};
+use crate::response::{List, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -41,7 +41,7 @@ struct AuditView {
     created_at: DateTime<Utc>,
 }
 
-/// What it was done to.
+/// The resource that the action was performed on.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Target)]
 struct TargetView {
@@ -66,22 +66,22 @@ impl From<AuditRecord> for AuditView {
     }
 }
 
-/// Which entries, and which page of them.
+/// The filters of the audit log; the page is described by [`PageParams`].
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
-    /// By whom: a `usr_…` or `key_…` id.
+    /// Only entries of this actor: a `usr_…` or `key_…` id.
     actor: Option<String>,
-    /// What was done, such as `resource.create`.
+    /// Only entries of this action, such as `resource.create`.
     action: Option<String>,
-    /// To what kind of thing, such as `project`.
+    /// Only entries about this type of resource, such as `project`.
     target_type: Option<String>,
-    /// To which thing, by the id it is shown with.
+    /// Only entries about the resource with this id.
     target_id: Option<String>,
-    /// At this time or later.
+    /// Only entries of this time or later.
     from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Only entries before this time.
     until: Option<DateTime<Utc>>,
     #[param(ignore)]
     cursor: Option<String>,
@@ -90,9 +90,10 @@ struct AuditQuery {
 }
 
 impl AuditQuery {
-    /// The filters and the page, and the list's name, which holds the filters: a cursor is good for the same ones only.
+    /// The filters, the page, and the list's name. The name contains the filters, so that a cursor is valid for the same
+    /// filters only.
     fn parse(self) -> Result<(AuditFilter, PageQuery, String), Refusal> {
-        let actor = self.actor.as_deref().map(actor).transpose()?;
+        let actor = self.actor.as_deref().map(parse_actor).transpose()?;
         let (actor_type, actor_id) = actor.unzip();
         let filter = AuditFilter {
             actor_type: actor_type.map(str::to_owned),
@@ -100,29 +101,29 @@ impl AuditQuery {
             action: self.action,
             target_type: self.target_type,
             target_id: self.target_id,
-            from: time("from", self.from)?,
-            until: time("until", self.until)?,
+            from: year_in_range("from", self.from)?,
+            until: year_in_range("until", self.until)?,
         };
         let list = format!("audit {filter:?}");
         Ok((filter, PageQuery { cursor: self.cursor, limit: self.limit }, list))
     }
 }
 
-/// Years that a database can compare with.
-fn time(field: &'static str, at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Refusal> {
+/// Refuses years that Postgres cannot compare with.
+fn year_in_range(field: &'static str, at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Refusal> {
     match at {
         Some(at) if !(1..=9999).contains(&at.year()) => Err(Refusal::field(field, "must lie in the years 1 to 9999")),
         at => Ok(at),
     }
 }
 
-fn actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
+fn parse_actor(text: &str) -> Result<(&'static str, uuid::Uuid), Refusal> {
     let user = text.parse::<UserId>().map(|id| ("user", id.uuid()));
     user.or_else(|_| text.parse::<ApiKeyId>().map(|id| ("api_key", id.uuid())))
         .map_err(|_| Refusal::field("actor", "must be a `usr_…` or `key_…` id"))
 }
 
-/// The workspace's audit log, newest first.
+/// Lists the entries of the workspace's audit log, newest first.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery, PageParams), responses((status = 200, body = List<AuditView>)))]
 async fn list(
     State(api): State<Api>,

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Method, Uri, Version};
 use saas_kernel::Permission;
 
-use crate::extract::{Allow, Belongs, Path, Query, SignedIn};
+use crate::extract::{Allow, InWorkspace, NoQuery, Path, Query, SignedIn};
 use crate::json::Json;
 
 /// Says which permission an extractor requires. [`routes!`](crate::routes!) puts it into the OpenAPI document, so every
@@ -79,8 +79,8 @@ impl<P: Permission> DescribeExtractor for Allow<P> {
     const PERMISSION: Option<&'static str> = Some(P::NAME);
 }
 
-/// No permission is required, but being in the workspace is.
-impl DescribeExtractor for Belongs {
+/// Any permission will do, or none: the caller only has to be in the workspace.
+impl DescribeExtractor for InWorkspace {
     const PERMISSION: Option<&'static str> = Some("membership");
 }
 
@@ -93,6 +93,7 @@ macro_rules! require_none {
 
 require_none! {
     [] SignedIn;
+    [] NoQuery;
     [T] Path<T>;
     [T] Query<T>;
     [T] Json<T>;
@@ -166,7 +167,8 @@ pub trait DescribeArguments {
     fn permissions() -> Vec<&'static str>;
 }
 
-/// Implements [`DescribeArguments`] for this many arguments and all fewer. `M` is axum's marker of what the last one reads.
+/// Implements [`DescribeArguments`] for this many arguments and all fewer. `M` is axum's marker of what the last one
+/// reads.
 macro_rules! describe_arguments {
     ($($first:ident $($rest:ident)*)?) => {
         impl<M, $($first: DescribeExtractor, $($rest: DescribeExtractor),*)?> DescribeArguments for (M, $($first, $($rest),*)?) {

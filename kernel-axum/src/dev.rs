@@ -1,4 +1,4 @@
-//! `GET /dev/mail`: what would have been mailed. For development only: the mails hold secrets.
+//! `GET /dev/mail`: the mails that a development mailer kept instead of sending. They contain secrets.
 
 use axum::extract::State;
 use axum::response::Html;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::openapi::escape;
 
-/// `/dev/mail` for people, `/dev/mail.json` for programs.
+/// `/dev/mail` as a page and `/dev/mail.json` as JSON.
 pub(crate) fn routes(mailer: MemoryMailer) -> Router {
     Router::new().route("/dev/mail", get(page)).route("/dev/mail.json", get(list)).with_state(mailer)
 }

@@ -1,5 +1,5 @@
-//! One error envelope for everything. Handlers return [`ApiError`]; the outermost middleware writes the body, because only
-//! there the request id is known for certain.
+//! The error envelope of every failure. Handlers return [`ApiError`]; the outermost middleware writes the body, as it
+//! knows the request id.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -9,14 +9,14 @@ use saas_kernel::{Error, Refusal, StoreError, codes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What a handler answers when it does not do it.
+/// The failure of a handler.
 #[derive(Debug)]
 pub enum ApiError {
-    /// The caller can act on it.
+    /// The request was refused; the caller can act on the reason.
     Refused(Refusal),
-    /// It is broken; the cause goes to the log, not to the caller.
+    /// Something is broken. The cause is logged; the caller only learns the request id.
     Broken(BoxError),
-    /// Not an error to the caller: the kept answer of the first request with this idempotency key.
+    /// A retry with an idempotency key. The caller gets the stored response of the first request.
     Replayed(Box<saas_kernel::response::StoredResponse>),
 }
 
@@ -39,29 +39,31 @@ impl From<Error> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let soon = std::time::Duration::from_secs(1);
-        let again = |code, text: &'static str| Refusal::new(code, text).retry_after(soon);
+        let retry_soon = |code, text: &'static str| Refusal::new(code, text).retry_after(soon);
         Self::Refused(match error {
-            StoreError::Conflict(_) => Refusal::new(&codes::CONFLICT, "it collides with what is there already"),
+            StoreError::Conflict(_) => {
+                Refusal::new(&codes::CONFLICT, "the change conflicts with what exists already; read it again")
+            }
             StoreError::Limit(key) => Refusal::new(&codes::LIMIT_REACHED, format!("the plan's `{key}` are used up")),
             StoreError::AccessChanged => Refusal::new(
                 &codes::ACCESS_CHANGED,
                 "your membership, role or key changed while this call ran, so nothing of it was kept; call again",
             ),
             StoreError::Serialization | StoreError::Locked => {
-                again(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
+                retry_soon(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
             }
             StoreError::PoolShareExhausted => {
-                again(&codes::BUSY, "too many of your calls, or of this workspace, run at once; try again in a second")
+                retry_soon(&codes::BUSY, "too many calls of this workspace run at once; try again in a second")
             }
             StoreError::Timeout => {
-                again(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")
+                retry_soon(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")
             }
             StoreError::Unavailable(source) => {
                 tracing::error!(error = %source, "the database is not available");
-                again(&codes::UNAVAILABLE, "the database is not available at this moment; try again in a second")
+                retry_soon(&codes::UNAVAILABLE, "the database is not available at this moment; try again in a second")
             }
             StoreError::Replay(Replay::Response(answer)) => return Self::Replayed(answer),
-            StoreError::Replay(Replay::InFlight) => again(
+            StoreError::Replay(Replay::InFlight) => retry_soon(
                 &codes::IDEMPOTENCY_IN_FLIGHT,
                 "the first request with this Idempotency-Key still runs; repeat it in a second",
             ),
@@ -78,7 +80,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// Marks a response that the outermost middleware has to write the envelope for.
+/// Response extension: the outermost middleware replaces the body with the envelope of this refusal.
 #[derive(Clone)]
 pub(crate) struct Failure(pub(crate) Refusal);
 
@@ -125,34 +127,34 @@ pub fn status(kind: Kind) -> StatusCode {
     }
 }
 
-/// The envelope: `{"error": {…}}`.
+/// The body of every failure: `{"error": {…}}`.
 #[derive(Serialize, ToSchema, Debug)]
 pub struct ErrorEnvelope {
-    /// What went wrong.
+    /// What went wrong and what to do.
     pub error: ErrorBody,
 }
 
-/// What went wrong, and the way out.
+/// What went wrong and what to do.
 #[derive(Serialize, ToSchema, Debug)]
 pub struct ErrorBody {
-    /// Stable; for programs.
+    /// Identifies the kind of failure for programs; it never changes.
     #[schema(example = "limit_reached")]
     pub code: String,
-    /// For people: the rule and the way out.
+    /// Tells people which rule was broken and what to do.
     pub message: String,
-    /// The wrong fields of the input, if it is about fields.
+    /// The invalid fields of the input; empty if the failure is about something else.
     #[schema(value_type = Vec<FieldErrorSchema>)]
     pub fields: Vec<FieldError>,
-    /// The plan that would allow it, if one does.
+    /// The plan that would allow the request, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// The same as `X-Request-Id`; support finds the request by it.
+    /// The value of `X-Request-Id`, for finding the request in the logs.
     pub request_id: String,
-    /// Where the code is described.
+    /// The address of the code's description.
     pub docs: String,
 }
 
-/// One wrong field of an input.
+/// One invalid field of an input.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FieldErrorSchema {
     /// The field's path in the input.
@@ -161,7 +163,7 @@ pub(crate) struct FieldErrorSchema {
     pub(crate) message: String,
 }
 
-/// Writes the envelope of `refusal`.
+/// The response with the envelope of `refusal`.
 pub(crate) fn envelope(refusal: &Refusal, request_id: &str) -> Response {
     let body = ErrorEnvelope {
         error: ErrorBody {
@@ -180,8 +182,8 @@ pub(crate) fn envelope(refusal: &Refusal, request_id: &str) -> Response {
     response
 }
 
-/// The refusal of a plain status that no kernel code explained, such as one a product's handler returned.
-pub(crate) fn of_status(status: StatusCode) -> Option<Refusal> {
+/// The refusal for a failure that has only a status, such as one that a product's handler returned.
+pub(crate) fn refusal_of_status(status: StatusCode) -> Option<Refusal> {
     let code = match status {
         StatusCode::NOT_FOUND => &codes::NOT_FOUND,
         StatusCode::METHOD_NOT_ALLOWED => &codes::METHOD_NOT_ALLOWED,

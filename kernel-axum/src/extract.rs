@@ -1,4 +1,4 @@
-//! Extractors: what a handler names, it has proof of.
+//! Extractors that prove who calls and what they may do, and that refuse malformed input by name.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
-/// The caller is signed in, belongs to the workspace of the address and holds `P`. Derefs to [`Can<P>`].
+/// Proof that the caller may act in the workspace of the address and holds the permission `P`. Derefs to [`Can<P>`].
 ///
-/// Nobody signed in: 401. A stranger, or no such workspace: 404, the same. Without the permission: 403 that names it.
+/// Without authentication the answer is 401. A caller who is not in the workspace, and one who names a workspace that
+/// does not exist, get the same 404. Without the permission it is 403 with the permission's name.
 #[derive(Debug)]
 pub struct Allow<P>(Can<P>);
 
@@ -32,27 +33,28 @@ impl<P: Permission, S: Send + Sync> FromRequestParts<S> for Allow<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(Belongs::from_request_parts(parts, state).await?.allow::<P>()?))
+        Ok(Self(InWorkspace::from_request_parts(parts, state).await?.allow::<P>()?))
     }
 }
 
-/// The caller is signed in and belongs to the workspace of the address, as whatever. Derefs to [`Grant`].
+/// Proof that the caller, a member or an API key, may act in the workspace of the address, whatever their permissions.
+/// Derefs to [`Grant`]. The answers without it are those of [`Allow`].
 #[derive(Debug)]
-pub struct Belongs(Arc<Grant>);
+pub struct InWorkspace(Arc<Grant>);
 
-impl Deref for Belongs {
+impl Deref for InWorkspace {
     type Target = Arc<Grant>;
     fn deref(&self) -> &Arc<Grant> {
         &self.0
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Belongs {
+impl<S: Send + Sync> FromRequestParts<S> for InWorkspace {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(grant) = parts.extensions.get::<Arc<Grant>>() else {
-            // Somebody, but a stranger here; a program's key is good in its own workspace only.
+            // An API key is valid in its own workspace only; a signed-in user may not be a member of this one.
             if parts.extensions.get::<ApiKeyId>().is_none() {
                 session(parts)?;
             }
@@ -62,7 +64,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Belongs {
     }
 }
 
-/// The caller is signed in. Derefs to [`Session`].
+/// Proof that a user is signed in. Derefs to [`Session`]. Nobody signed in is 401, an API key 403.
 #[derive(Debug)]
 pub struct SignedIn(Session);
 
@@ -95,7 +97,7 @@ fn session(parts: &Parts) -> Result<&Session, Refusal> {
     parts.extensions.get::<Session>().ok_or_else(missing)
 }
 
-/// The variable parts of the address. Use a struct with a field for each part that is wanted.
+/// The parameters of the address, such as `{project}`. `T` is a struct with a field for each parameter that is needed.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -120,7 +122,8 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
     }
 }
 
-/// The query. Give `T` `#[serde(deny_unknown_fields)]`: a misspelt filter must not be "no filter".
+/// The query parameters. Give `T` `#[serde(deny_unknown_fields)]`, so that a misspelt filter is refused instead of
+/// ignored.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -146,10 +149,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// For addresses that take no query: `Query(NoQuery {}): Query<NoQuery>` refuses any parameter by name.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+/// For handlers without query parameters: refuses any parameter by name.
+#[derive(Clone, Copy, Debug)]
+pub struct NoQuery;
+
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoQuery {}
+struct NoParams {}
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Query::<NoParams>::from_request_parts(parts, state).await.map(|_| Self)
+    }
+}
 
 fn form_urlencoded(query: &str) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(query.as_bytes())

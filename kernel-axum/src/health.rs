@@ -1,11 +1,11 @@
-//! `/healthz`: the process answers. `/readyz`: it can do its work.
+//! `/healthz`: whether the process answers. `/readyz`: whether it can serve requests.
 
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::View;
 use crate::error::ApiError;
+use crate::response::View;
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -14,20 +14,20 @@ pub(crate) fn routes() -> Routes {
     Routes::default().root(routes!(healthz)).root(routes!(readyz))
 }
 
-/// That it works.
+/// The health of the process.
 #[derive(Serialize, ToSchema)]
 struct Health {
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// The process answers.
+/// Succeeds when the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Health)))]
 async fn healthz() -> View<Health> {
     View(Health { status: "ok" })
 }
 
-/// The process can do its work: the database answers.
+/// Succeeds when the process can serve requests: the database answers.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses((status = 200, body = Health)))]
 async fn readyz(State(api): State<Api>) -> Result<View<Health>, ApiError> {
     api.kernel().store().ready().await?;

@@ -1,4 +1,4 @@
-//! JSON bodies: parsed strictly, refused by name.
+//! JSON bodies, parsed strictly.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
@@ -10,7 +10,8 @@ use crate::body;
 use crate::error::ApiError;
 use crate::state::BodyLimit;
 
-/// A JSON object of type `T`. Give `T` `#[serde(deny_unknown_fields)]`: a field nobody reads is a mistake of the caller's.
+/// The body as a JSON object of type `T`. Give `T` `#[serde(deny_unknown_fields)]`, so that a misspelt field is refused
+/// instead of ignored. Errors name the field.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -77,7 +78,7 @@ fn refuse(path: String, error: serde_json::Error) -> Refusal {
     Refusal::field(field, rule)
 }
 
-/// Where the text has an escaped NUL, which JSON allows and Postgres cannot store.
+/// The position of an escaped NUL, which JSON allows and Postgres cannot store.
 fn nul_escape(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes.iter().enumerate();
     while let Some((at, byte)) = rest.next() {

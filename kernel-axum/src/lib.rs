@@ -1,20 +1,20 @@
 //! The SaaS kernel over HTTP, on axum.
 //!
-//! [`app`] puts the kernel's API, its middleware chain and the product's routes together; [`serve`] runs it. A product's
-//! handler names what it needs and the extractors prove it:
+//! [`app`] combines the kernel's API, its middleware chain and the product's routes; [`serve`] runs it. A product's
+//! handler takes what it needs as arguments, and the extractors refuse callers who may not call it:
 //!
 //! ```no_run
 //! use saas_kernel::permissions::ReadWorkspace;
 //! use saas_kernel_axum::{Allow, ApiError, View};
 //!
 //! async fn handler(can: Allow<ReadWorkspace>) -> Result<View<String>, ApiError> {
-//!     Ok(View(can.workspace().to_string())) // authenticated, a member, permitted
+//!     // The caller is authenticated, in the workspace, and holds `workspace.read`.
+//!     Ok(View(can.workspace().to_string()))
 //! }
 //! ```
 #![warn(missing_docs)]
 
 mod access;
-mod answer;
 mod app;
 mod audit;
 mod billing;
@@ -29,6 +29,7 @@ mod identity;
 mod json;
 mod middleware;
 mod openapi;
+mod response;
 mod routing;
 mod serve;
 mod settings;
@@ -36,12 +37,12 @@ mod state;
 mod tenancy;
 mod views;
 
-pub use answer::{Created, List, NoContent, View};
 pub use app::{App, app};
 pub use describe::{DescribeExtractor, Foreign};
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, status};
-pub use extract::{Allow, Belongs, NoQuery, Path, Query, SignedIn};
+pub use extract::{Allow, InWorkspace, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
+pub use response::{Created, List, NoContent, View};
 pub use serve::{ServeError, serve};
 pub use settings::{HttpSettings, SettingsError};
 pub use state::Api;

@@ -1,4 +1,4 @@
-//! The chain every request goes through, in this order and only here:
+//! The middleware chain of every request, in this order:
 //!
 //! recovery → request id → access log → trace span ([`edge`]) → CORS → rate limit by address → authenticate → tenant →
 //! rate limit by workspace → CSRF → idempotency ([`gate`]) → handler.

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document at `/openapi.json`, and its pages at `/docs`, vendored: no CDN is asked.
+//! The OpenAPI 3.1 document at `/openapi.json` and its pages at `/docs`, whose scripts are served from here.
 
 use axum::Router;
 use axum::http::HeaderValue;
@@ -23,7 +23,7 @@ use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema, status};
 use crate::routing::operations;
 use crate::settings::HttpSettings;
 
-/// Adds what is the same for every operation: the workspace in the address, the session cookie, the error envelope.
+/// Adds what all operations share: the workspace in the address, the security schemes, the error envelope.
 pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSettings) {
     document.info = Info::new(format!("{brand} API"), env!("CARGO_PKG_VERSION").to_owned());
     document.servers = Some(vec![Server::new(&settings.public_url)]);
@@ -38,7 +38,7 @@ pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSetting
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             if path.contains("/{ws}") {
-                operation.parameters.get_or_insert_default().insert(0, RefOr::T(workspace()));
+                operation.parameters.get_or_insert_default().insert(0, RefOr::T(workspace_parameter()));
             }
             if path.starts_with("/api/") && operation.security.is_none() {
                 let person = SecurityRequirement::new("session", Vec::<String>::new());
@@ -52,13 +52,13 @@ pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSetting
     }
 }
 
-/// What any operation may answer beside what it says itself.
+/// The responses that every operation may give beside its own.
 const ERRORS: &[(&str, &str)] = &[
     ("4XX", "Refused; `error.code` says why and `error.message` what to do."),
     ("5XX", "Broken or busy; repeat after `Retry-After` where it is set."),
 ];
 
-fn workspace() -> utoipa::openapi::path::Parameter {
+fn workspace_parameter() -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()
         .name("ws")
         .parameter_in(ParameterIn::Path)
@@ -79,7 +79,7 @@ pub(crate) fn router(document: OpenApi) -> Router {
     Router::new().merge(pages).route("/docs/errors", get(errors)).layer(map_response(policy))
 }
 
-/// Every error code with the way out; the envelope's `docs` leads here.
+/// The page that lists every error code and what to do; the envelope's `docs` leads to it.
 async fn errors() -> Html<String> {
     let row = |code: &&Code| {
         let status = status(code.kind).as_u16();
@@ -96,12 +96,12 @@ async fn errors() -> Html<String> {
     ))
 }
 
-/// Text as part of a page.
+/// Escapes text for use in HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The pages bring scripts, styles and pictures of their own, from here only.
+/// Sets the content security policy of the pages: scripts, styles and pictures from this host only.
 async fn policy(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                           font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -132,7 +132,7 @@ mod tests {
     use saas_kernel::permissions::{InviteMember, ReadWorkspace, UpdateWorkspace};
     use utoipa_axum::router::UtoipaMethodRouter;
 
-    use crate::{Allow, Belongs, Json, SignedIn};
+    use crate::{Allow, InWorkspace, Json, SignedIn};
 
     #[utoipa::path(get, path = "/thing")]
     async fn get(_: Allow<ReadWorkspace>) {}
@@ -144,7 +144,7 @@ mod tests {
     async fn invite(_: Allow<EvenReadOnly<InviteMember>>) {}
 
     #[utoipa::path(delete, path = "/thing")]
-    async fn leave(_: Belongs) {}
+    async fn leave(_: InWorkspace) {}
 
     #[utoipa::path(put, path = "/thing")]
     async fn mine(_: SignedIn) {}

@@ -1,4 +1,4 @@
-//! Running the application.
+//! Runs the application until it is told to stop.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use tower::ServiceExt;
 
 use crate::app::App;
 
-/// How long a client may take for the head of a request, and may keep a connection open without one. Without this limit a
-/// few slow clients hold a server's sockets for ever.
-const HEAD: Duration = Duration::from_secs(15);
+/// The longest a client may take to send a request's headers, and may keep a connection open without sending any. Without
+/// this limit slow clients could hold all sockets.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why the server did not start, or stopped.
+/// The server could not start.
 #[derive(thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; is another copy running? Choose another address")]
     Bind {
-        /// The address.
+        /// The address as it was given.
         address: String,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -37,8 +37,9 @@ pub enum ServeError {
 
 saas_kernel::debug_explains!(ServeError);
 
-/// Serves `app` on `address` and works the billing inbox off beside it, until Ctrl-C or SIGTERM; then finishes the requests
-/// that have begun, for no longer than a request may take. `started` is told the real address, also for port 0.
+/// Serves `app` on `address` and processes the billing inbox, until Ctrl-C or SIGTERM. Then it accepts no more
+/// connections and waits for the requests that have begun, for no longer than a request may take. `started` gets the
+/// bound address, which is useful with port 0.
 ///
 /// # Errors
 /// See [`ServeError`].
@@ -51,25 +52,25 @@ pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) ->
     let processor = app.api().processor().cloned().map(|processor| {
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            // Either word means stop: the signal, or that the sender is gone.
+            // A change and a dropped sender both mean stop.
             let stop = async move { drop(stopped.changed().await) };
             processor.run(stop).await;
         })
     });
-    let patience = app.api().http().request_timeout + Duration::from_secs(5);
+    let shutdown_timeout = app.api().http().request_timeout + Duration::from_secs(5);
     let connections = accept(listener, app.into_router(), signal).await;
     drop(stop);
-    if tokio::time::timeout(patience, connections.shutdown()).await.is_err() {
+    if tokio::time::timeout(shutdown_timeout, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients did not finish in time and were left");
     }
     if let Some(processor) = processor {
-        // A round has a limit of its own; what it does not finish, its lease gives back.
-        let _ = tokio::time::timeout(patience, processor).await;
+        // Events that this round does not finish are claimed again when their lease expires.
+        let _ = tokio::time::timeout(shutdown_timeout, processor).await;
     }
     Ok(())
 }
 
-/// Takes connections until the signal.
+/// Accepts connections until the signal.
 async fn accept(listener: TcpListener, router: Router, signal: impl Future<Output = ()>) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut signal = std::pin::pin!(signal);
@@ -81,7 +82,7 @@ async fn accept(listener: TcpListener, router: Router, signal: impl Future<Outpu
         match accepted {
             Ok((stream, peer)) => connection(stream, peer, router.clone(), &connections),
             Err(error) => {
-                // Too many open files, most likely: some will be closed.
+                // Usually too many open files: wait until some are closed.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -90,7 +91,7 @@ async fn accept(listener: TcpListener, router: Router, signal: impl Future<Outpu
 }
 
 fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
-    // Answers are small and whole: waiting to fill a packet only delays them.
+    // Responses are small and written at once: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -98,7 +99,7 @@ fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: 
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEADER_READ_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let connection = connections.watch(connection);
     tokio::spawn(async move {
@@ -108,8 +109,8 @@ fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: 
     });
 }
 
-/// Resolves on Ctrl-C and, on Unix, on SIGTERM. It listens for them from this call on and not from its first poll, so that
-/// a server that has said it is running can also be ended in order.
+/// Resolves on Ctrl-C and SIGTERM. The handlers are installed by this call and not by its first poll, so that a signal is
+/// never missed once the server has reported its address.
 #[cfg(unix)]
 fn signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};

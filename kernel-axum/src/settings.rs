@@ -1,27 +1,27 @@
-//! How the product is reached.
+//! Settings of the HTTP side: public address, proxies, origins and limits.
 
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
-/// How the product is reached, and how much of it at once.
+/// Where the product is reached, whom it trusts, and how large and slow a request may be.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Where people reach it, such as `https://app.example.com`: decides the cookie's flags and what counts as the same
-    /// origin.
+    /// The origin at which browsers reach the product, such as `https://app.example.com`. It decides the cookie's flags
+    /// and which origin the CSRF check accepts.
     pub public_url: String,
-    /// Proxies whose `X-Forwarded-For` is believed. Empty: the connection's own address is the client's.
+    /// Proxies whose `X-Forwarded-For` is trusted. If empty, the client's address is that of the connection.
     pub trusted_proxies: Vec<IpNet>,
-    /// Other origins whose pages may call the API with the person's cookie.
+    /// Other origins whose pages may call the API with the user's cookie.
     pub allowed_origins: Vec<String>,
-    /// The largest body, in bytes.
+    /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// The longest a request may take, its body included.
+    /// The longest a request may take, including the arrival of its body.
     pub request_timeout: Duration,
 }
 
-/// A setting that cannot be used.
+/// A setting has an invalid value.
 #[derive(thiserror::Error)]
 #[error("{setting}: `{value}` {problem}")]
 pub struct SettingsError {
@@ -33,13 +33,14 @@ pub struct SettingsError {
 saas_kernel::debug_explains!(SettingsError);
 
 impl HttpSettings {
-    /// Reached at `public_url`, with a body limit of 1 MiB and 15 s for a request.
+    /// Settings for `public_url`, with a body limit of 1 MiB, 15 s for a request, no trusted proxies and no other
+    /// origins.
     ///
     /// # Errors
-    /// When it is not an `http://` or `https://` origin without a path.
+    /// If `public_url` is not an `http://` or `https://` origin without a path.
     pub fn new(public_url: &str) -> Result<Self, SettingsError> {
         let public_url = public_url.trim_end_matches('/').to_owned();
-        origin("public_url", &public_url)?;
+        check_origin("public_url", &public_url)?;
         Ok(Self {
             public_url,
             trusted_proxies: Vec::new(),
@@ -49,10 +50,10 @@ impl HttpSettings {
         })
     }
 
-    /// Believes the `X-Forwarded-For` of these addresses: `10.0.0.0/8, 127.0.0.1`.
+    /// Trusts the `X-Forwarded-For` of these addresses and networks, separated by commas: `10.0.0.0/8, 127.0.0.1`.
     ///
     /// # Errors
-    /// Names the one that is neither an address nor a network.
+    /// Names the first item that is neither an address nor a network.
     pub fn trust_proxies(mut self, list: &str) -> Result<Self, SettingsError> {
         for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let net = item.parse::<IpNet>().or_else(|_| item.parse().map(|ip: std::net::IpAddr| IpNet::from(ip)));
@@ -66,19 +67,19 @@ impl HttpSettings {
         Ok(self)
     }
 
-    /// Lets pages of these origins call with the person's cookie.
+    /// Lets pages of these origins, separated by commas, call the API with the user's cookie.
     ///
     /// # Errors
-    /// Names the one that is not an origin; `*` is none.
+    /// Names the first item that is not an origin; `*` is not one.
     pub fn allow_origins(mut self, list: &str) -> Result<Self, SettingsError> {
         for item in list.split(',').map(|item| item.trim().trim_end_matches('/')).filter(|item| !item.is_empty()) {
-            origin("allowed_origins", item)?;
+            check_origin("allowed_origins", item)?;
             self.allowed_origins.push(item.to_owned());
         }
         Ok(self)
     }
 
-    /// Whether people come by TLS. Without it, cookies cannot be `Secure`: for development only.
+    /// Whether the product is reached over TLS. Without it cookies cannot be `Secure`, which is for development only.
     pub(crate) fn secure(&self) -> bool {
         self.public_url.starts_with("https://")
     }
@@ -92,11 +93,11 @@ impl HttpSettings {
     }
 }
 
-fn origin(setting: &'static str, value: &str) -> Result<(), SettingsError> {
-    let wrong = |problem| SettingsError { setting, value: value.to_owned(), problem };
-    let uri: Uri = value.parse().map_err(|_| wrong("is not a URL"))?;
+fn check_origin(setting: &'static str, value: &str) -> Result<(), SettingsError> {
+    let error = |problem| SettingsError { setting, value: value.to_owned(), problem };
+    let uri: Uri = value.parse().map_err(|_| error("is not a URL"))?;
     match (uri.scheme_str(), uri.authority(), uri.path(), uri.query()) {
         (Some("http" | "https"), Some(_), "/" | "", None) => Ok(()),
-        _ => Err(wrong("must be an origin such as https://app.example.com, without a path")),
+        _ => Err(error("must be an origin such as https://app.example.com, without a path")),
     }
 }

@@ -21,8 +21,8 @@ impl From<ActorRef> for ActorView {
     }
 }
 
-/// The query parameters of a list, for its description: `#[utoipa::path(…, params(PageParams))]`. Its handler reads them as
-/// `Query<PageQuery>`.
+/// The query parameters of a list, for its description: `#[utoipa::path(…, params(PageParams))]`. Its handler reads them
+/// as `Query<PageQuery>`.
 #[derive(IntoParams, Debug)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes saas_kernel::page::PageQuery, which knows nothing of OpenAPI")]

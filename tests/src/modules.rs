@@ -1,9 +1,9 @@
 //! The modules of a crate and which of them uses which, read from its sources, so that a test can hold them to floors.
 //!
-//! A module is a file; a module inside a file counts as part of it. Module `a` uses module `b` when a path in `a` (in a `use`,
-//! in code or in a macro's arguments) leads to an item that `b` defines. Re-exports are followed to the definition. These
-//! make no use: a `mod` declaration, a module's `pub use` of what lies below it, a path's way through other modules, code
-//! under `#[cfg(test)]`, and calls of methods, which name no path.
+//! A module is a file; a module inside a file counts as part of it. Module `a` uses module `b` when a path in `a` (in a
+//! `use`, in code or in a macro's arguments) leads to an item that `b` defines. Re-exports are followed to the
+//! definition. These make no use: a `mod` declaration, a module's `pub use` of what lies below it, a path's way through
+//! other modules, code under `#[cfg(test)]`, and calls of methods, which name no path.
 
 mod paths;
 mod resolve;
@@ -52,8 +52,8 @@ impl std::fmt::Display for Use {
 }
 
 impl Modules {
-    /// Reads the crate whose sources are in `src`. `leave_out` names features, and modules with all below them, whose code
-    /// is not looked at.
+    /// Reads the crate whose sources are in `src`. `leave_out` names features, and modules with all below them, whose
+    /// code is not looked at.
     ///
     /// # Errors
     /// When a file cannot be read or is not Rust.
@@ -94,8 +94,9 @@ impl Modules {
         cycles
     }
 
-    /// What is wrong with `floors`, a floor for each prefix of modules of which the longest counts: a module that no prefix
-    /// covers, a prefix that covers no module, and the first use of each module on a higher floor. A module may use its own floor.
+    /// What is wrong with `floors`, a floor for each prefix of modules of which the longest counts: a module that no
+    /// prefix covers, a prefix that covers no module, and the first use of each module on a higher floor. A module may
+    /// use its own floor.
     pub fn floor_violations(&self, floors: &[(&str, u8)]) -> Vec<String> {
         let covers = |prefix: &str, module: &str| {
             module.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -167,8 +168,8 @@ pub fn assert_no_cycles(src: &Path, leave_out: &[&str]) -> TestResult {
     Ok(())
 }
 
-/// Fails when a module of the crate in `src` uses one on a higher floor, or has no floor: see [`Modules::floor_violations`]
-/// for `floors` and [`Modules::read`] for `leave_out`.
+/// Fails when a module of the crate in `src` uses one on a higher floor, or has no floor: see
+/// [`Modules::floor_violations`] for `floors` and [`Modules::read`] for `leave_out`.
 ///
 /// # Errors
 /// See [`Modules::read`].

@@ -70,7 +70,7 @@ fn the_http_adapter_uses_lower_floors_only() -> TestResult {
         ("body", 2),
         ("json", 2),
         ("extract", 2),
-        ("answer", 2),
+        ("response", 2),
         ("views", 2),
         ("describe", 3),
         ("routing", 3),

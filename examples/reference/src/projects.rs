@@ -107,7 +107,7 @@ impl Event for ProjectDeleted {
     const SUBJECT: &'static str = "project.deleted";
 }
 
-/// A new project.
+/// The name of a new project.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewProject {
@@ -115,7 +115,7 @@ struct NewProject {
     name: String,
 }
 
-/// Starts a project. One transaction: the limit, the row, the event and the audit entry commit together or not at all.
+/// Creates a project. One transaction: the limit, the row, the event and the audit entry commit together or not at all.
 #[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses((status = 201, body = Project)))]
 async fn create(
     can: Allow<CreateProject>,
@@ -131,7 +131,7 @@ async fn create(
     Ok(tx.commit_with(Created(project)).await?)
 }
 
-/// The workspace's projects, newest first.
+/// Lists the workspace's projects, newest first.
 #[utoipa::path(get, path = "/projects", tag = "projects", params(PageParams), responses((status = 200, body = List<Project>)))]
 async fn list(
     can: Allow<ReadProject>,
@@ -145,24 +145,24 @@ async fn list(
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct PathParams {
     project: ProjectId,
 }
 
-/// One project.
+/// Returns a project.
 #[utoipa::path(get, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
     responses((status = 200, body = Project)))]
 async fn get(
     can: Allow<ReadProject>,
     State(store): State<PgStore>,
-    Path(at): Path<Address>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Path(params): Path<PathParams>,
+    _: NoQuery,
 ) -> Result<View<Project>, ApiError> {
     let mut tx = store.begin_tenant(&can).await?;
-    Ok(View(find(tx.conn(), &can, at.project).await?.ok_or_else(missing)?))
+    Ok(View(find(tx.conn(), &can, params.project).await?.ok_or_else(missing)?))
 }
 
-/// What is to be changed.
+/// The changes; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProjectChange {
@@ -191,13 +191,13 @@ impl Status {
     }
 }
 
-/// Changes a project.
+/// Changes the name, the status, or both.
 #[utoipa::path(patch, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
     request_body = ProjectChange, responses((status = 200, body = Project)))]
 async fn update(
     can: Allow<UpdateProject>,
     State(store): State<PgStore>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
     Json(change): Json<ProjectChange>,
 ) -> Result<View<Project>, ApiError> {
     let name = change.name.map(|name| name.parse::<ProjectName>()).transpose()?;
@@ -205,7 +205,7 @@ async fn update(
         return Err(Refusal::field("body", "names nothing to change; give `name` or `status`").into());
     }
     let mut tx = store.begin_tenant(&can).await?;
-    let project = modify(tx.conn(), &can, at.project, name, change.status).await?.ok_or_else(missing)?;
+    let project = modify(tx.conn(), &can, params.project, name, change.status).await?.ok_or_else(missing)?;
     audit::record(&can, &mut tx, action::RESOURCE_UPDATE, "project", project.id)?;
     tx.commit().await?;
     Ok(View(project))
@@ -217,14 +217,14 @@ async fn update(
 async fn delete(
     can: Allow<DeleteProject>,
     State(store): State<PgStore>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = store.begin_tenant(&can).await?;
-    if !remove(tx.conn(), &can, at.project).await? {
+    if !remove(tx.conn(), &can, params.project).await? {
         return Err(missing().into());
     }
-    events::publish(&can, &mut tx, &ProjectDeleted { id: at.project })?;
-    audit::record(&can, &mut tx, action::RESOURCE_DELETE, "project", at.project)?;
+    events::publish(&can, &mut tx, &ProjectDeleted { id: params.project })?;
+    audit::record(&can, &mut tx, action::RESOURCE_DELETE, "project", params.project)?;
     tx.commit().await?;
     Ok(NoContent)
 }

@@ -1,4 +1,4 @@
-//! `GET workspaces/{ws}/entitlements`.
+//! `GET workspaces/{ws}/entitlements`: features and limits of the workspace's plan.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use saas_kernel::permissions::ReadWorkspace;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::View;
 use crate::error::ApiError;
-use crate::extract::{Allow, NoQuery, Query};
+use crate::extract::{Allow, NoQuery};
+use crate::response::View;
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -21,27 +21,27 @@ pub(super) fn routes() -> Routes {
     Routes::default().workspace(routes!(list))
 }
 
-/// What the workspace is entitled to now.
+/// The features and limits that the workspace has now.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Entitlements)]
 struct EntitlementsView {
     #[schema(example = "free")]
     plan: String,
-    /// How much of the plan the subscription's state gives.
+    /// How much of the plan the state of the subscription allows: `full`, `grace` or `read_only`.
     access: &'static str,
-    /// Features by key.
+    /// The features of the product by key, and whether the plan includes them.
     features: BTreeMap<String, bool>,
-    /// Limits by key.
+    /// The limits of the product by key.
     limits: BTreeMap<String, LimitView>,
 }
 
-/// A limit and its use.
+/// A limit and its usage.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Limit)]
 struct LimitView {
-    /// Whether one more fits.
+    /// Whether at least one more can be created.
     allowed: bool,
-    /// `null`: any number.
+    /// The maximum; `null` if there is none.
     #[schema(required)]
     limit: Option<u64>,
     usage: u64,
@@ -69,12 +69,12 @@ impl From<Entitlements> for EntitlementsView {
     }
 }
 
-/// Every feature and limit of the workspace's plan, with its use.
+/// Lists every feature and limit of the workspace's plan, with its usage.
 #[utoipa::path(get, path = "/entitlements", tag = "billing", responses((status = 200, body = EntitlementsView)))]
 async fn list(
     State(api): State<Api>,
     can: Allow<ReadWorkspace>,
-    Query(NoQuery {}): Query<NoQuery>,
+    _: NoQuery,
 ) -> Result<View<EntitlementsView>, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     Ok(View(entitlements::list(&can, &mut *tx).await?.into()))

@@ -1,4 +1,4 @@
-//! `POST /webhooks/{provider}`: verified, kept, answered; processed afterwards.
+//! `POST /webhooks/{provider}`: verifies and stores a billing event. It is processed after the response.
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -6,9 +6,9 @@ use saas_kernel::{Ctx, Refusal, codes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::View;
 use crate::error::ApiError;
 use crate::extract::Path;
+use crate::response::View;
 use crate::routing::Routes;
 use crate::state::Api;
 use crate::{body, routes};
@@ -22,37 +22,38 @@ struct Provider {
     provider: String,
 }
 
-/// That the event is kept.
+/// Confirms that the event is stored.
 #[derive(Serialize, ToSchema)]
-struct Received {
+struct WebhookReceived {
     received: bool,
 }
 
-/// Takes a billing provider's signed event. A second delivery is answered as the first and kept once.
+/// Receives a signed event of a billing provider. An event that is delivered again gets the same response and is stored
+/// once.
 #[utoipa::path(post, path = "/webhooks/{provider}", tag = "webhooks", security(()),
-    params(("provider" = String, Path, description = "Such as `stripe`.")),
-    request_body(content = serde_json::Value, description = "As the provider signed it."),
-    responses((status = 200, body = Received)))]
+    params(("provider" = String, Path, description = "The provider's name, such as `stripe`.")),
+    request_body(content = serde_json::Value, description = "The event exactly as the provider signed it."),
+    responses((status = 200, body = WebhookReceived)))]
 async fn receive(
     State(api): State<Api>,
     Extension(ctx): Extension<Ctx>,
     Path(Provider { provider }): Path<Provider>,
     request: Request,
-) -> Result<View<Received>, ApiError> {
+) -> Result<View<WebhookReceived>, ApiError> {
     let processor = api.processor().filter(|processor| processor.provider().name() == provider);
     let processor =
         processor.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "no such billing provider is configured here"))?;
     let (parts, body) = request.into_parts();
     let bytes = body::read(&parts, body, api.body_limit()).await?;
-    // A header that comes twice is nobody's: one of them was added on the way.
+    // A header that occurs twice is ignored: one of them may have been added on the way.
     let header = |name: &str| {
         let mut values = parts.headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
     };
     let event = processor.provider().verify(&header, &bytes, ctx.now).inspect_err(|refusal| {
-        // The provider gives up after some days: somebody has to hear of it before.
+        // The provider stops retrying after some days, so an operator has to see this.
         tracing::warn!(provider, code = refusal.code(), %refusal, "a billing event was refused");
     })?;
     processor.receive(&ctx, &event).await?;
-    Ok(View(Received { received: true }))
+    Ok(View(WebhookReceived { received: true }))
 }

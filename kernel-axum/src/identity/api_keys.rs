@@ -1,4 +1,4 @@
-//! `POST|GET …/api-keys`, `DELETE …/api-keys/{key}`.
+//! `POST|GET …/api-keys`, `DELETE …/api-keys/{key}`: creates, lists and revokes API keys.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -11,10 +11,10 @@ use saas_kernel::permissions::{CreateApiKey, DeleteApiKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{Created, List, NoContent, View};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query};
 use crate::json::Json;
+use crate::response::{Created, List, NoContent, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -24,29 +24,29 @@ pub(super) fn routes() -> Routes {
     Routes::default().workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
-/// The list's name, which its cursors are bound to.
+/// The name of the list, to which its cursors are bound.
 const LIST: &str = "api keys";
 
-/// A key, without its secret.
+/// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 struct KeyView {
     #[schema(example = "key_01h455vb4pex5vsknk084sn02q")]
     id: String,
     name: String,
-    /// How its secret begins, to tell keys apart.
+    /// The beginning of its secret, to tell keys apart.
     #[schema(example = "sk_3f9a01bc")]
     prefix: String,
-    /// The permissions it holds.
+    /// The permissions that it holds.
     #[schema(example = json!(["project.read"]))]
     scopes: Vec<String>,
-    /// The `usr_…` who made it.
+    /// The id of the user who created it.
     created_by: String,
     created_at: DateTime<Utc>,
-    /// `null`: until it is revoked.
+    /// The time from which it is refused; `null` if it is valid until it is revoked.
     #[schema(required)]
     expires_at: Option<DateTime<Utc>>,
-    /// Give or take five minutes.
+    /// The time of its last use, accurate to five minutes; `null` if it was never used.
     #[schema(required)]
     last_used_at: Option<DateTime<Utc>>,
 }
@@ -66,46 +66,48 @@ impl From<ApiKey> for KeyView {
     }
 }
 
-/// A new key.
+/// A new API key, with its secret.
 #[derive(Serialize, ToSchema)]
-struct NewKeyView {
+#[schema(as = ApiKeyWithToken)]
+struct KeyWithTokenView {
     #[serde(flatten)]
     key: KeyView,
-    /// The secret. It is shown here and never again.
+    /// The secret. It is shown only in this response.
     #[schema(example = "sk_…")]
     token: String,
 }
 
-/// What the key is to be.
+/// The name, permissions and expiry of a new API key.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
 struct NewKey {
     #[schema(example = "Continuous integration", max_length = 100)]
     name: String,
-    /// Permissions that the caller holds.
+    /// The permissions of the key; the caller must hold them too.
     #[schema(example = json!(["project.read"]), min_items = 1)]
     scopes: Vec<String>,
-    /// Left out: until it is revoked.
+    /// The time from which the key is refused. Without it the key is valid until it is revoked.
     #[serde(default)]
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Makes an API key. Send it as `Authorization: Bearer sk_…`; it is good for this workspace only. A retry with the same
-/// `Idempotency-Key` is told that the key was made, and not what it is: secrets are not kept.
-#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = NewKeyView)))]
+/// Creates an API key, which is sent as `Authorization: Bearer sk_…` and valid in this workspace only. A retry with the
+/// same `Idempotency-Key` is told that the key was created, but not its secret, because secrets are not stored.
+#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = KeyWithTokenView)))]
 async fn create(
     State(api): State<Api>,
     can: Allow<CreateApiKey>,
     Json(new): Json<NewKey>,
-) -> Result<Created<NewKeyView>, ApiError> {
+) -> Result<Created<KeyWithTokenView>, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     let new = NewApiKey { name: new.name, scopes: new.scopes, expires_at: new.expires_at };
     let (key, token) = api_keys::create(&can, &mut *tx, &api.kernel().config().api_keys, new).await?;
     tx.commit().await?;
-    Ok(Created(NewKeyView { key: key.into(), token: token.expose().to_owned() }))
+    Ok(Created(KeyWithTokenView { key: key.into(), token: token.expose().to_owned() }))
 }
 
-/// The workspace's keys that are not revoked, newest first.
+/// Lists the workspace's API keys that are not revoked, newest first.
 #[utoipa::path(get, path = "/api-keys", tag = "api keys", params(PageParams), responses((status = 200, body = List<KeyView>)))]
 async fn list(
     State(api): State<Api>,
@@ -119,20 +121,20 @@ async fn list(
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct PathParams {
     key: ApiKeyId,
 }
 
-/// Revokes a key at once and for good.
+/// Revokes an API key immediately and permanently.
 #[utoipa::path(delete, path = "/api-keys/{key}", tag = "api keys", params(("key" = String, Path, description = "`key_…`")),
     responses((status = 204)))]
 async fn revoke(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<DeleteApiKey>>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
-    api_keys::revoke(&can, &mut *tx, at.key).await?;
+    api_keys::revoke(&can, &mut *tx, params.key).await?;
     tx.commit().await?;
     Ok(NoContent)
 }

@@ -1,4 +1,4 @@
-//! `POST auth/login`, `POST auth/logout`.
+//! `POST auth/login`, `POST auth/logout`: begins and ends a session.
 
 use axum::Extension;
 use axum::extract::State;
@@ -13,11 +13,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::users::UserView;
-use crate::answer::{NoContent, View};
 use crate::error::ApiError;
 use crate::extract::SignedIn;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::response::{NoContent, View};
 use crate::routing::Routes;
 use crate::state::Api;
 use crate::{cookie, routes};
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(log_in)).api(routes!(log_out))
 }
 
-/// E-mail and password.
+/// The credentials of a user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
@@ -35,7 +35,7 @@ struct Login {
     password: String,
 }
 
-/// Begins a session and sets its cookie. The session the browser came with ends.
+/// Begins a session and sets its cookie. The session of the cookie that was sent ends.
 #[utoipa::path(post, path = "/auth/login", tag = "auth", security(()), request_body = Login, responses((status = 200, body = UserView)))]
 async fn log_in(
     State(api): State<Api>,
@@ -45,9 +45,9 @@ async fn log_in(
 ) -> Result<Response, ApiError> {
     let kernel = api.kernel();
     if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::LoginIp, || client_ip::bucket(ip)).await?;
+        kernel.rate_limit(Bucket::LoginIp, || client_ip::rate_limit_key(ip)).await?;
     }
-    // Neither can be an account's: the same answer as for a wrong password, which tells nothing about the rules.
+    // An address or password that no account can have gets the response of a wrong password, which reveals no rules.
     let wrong = || Refusal::new(&codes::INVALID_CREDENTIALS, "the e-mail address or the password is wrong");
     let email: Email = input.email.parse().map_err(|_| wrong())?;
     kernel.rate_limit(Bucket::LoginEmail, || email.lower().to_owned()).await?;
@@ -62,7 +62,7 @@ async fn log_in(
     Ok((cookie, View(UserView::from(logged_in.user))).into_response())
 }
 
-/// Ends the session.
+/// Ends the session and deletes its cookie.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = cookie::token(&headers, api.http()) {

@@ -1,4 +1,4 @@
-//! `POST auth/register`.
+//! `POST auth/register`: creates an account.
 
 use axum::Extension;
 use axum::extract::State;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::answer::Created;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::middleware::client_ip;
+use crate::response::Created;
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(register))
 }
 
-/// A new account.
+/// The address, password and name of a new account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Register {
@@ -33,17 +33,17 @@ struct Register {
     name: String,
 }
 
-/// What everybody is told who registers.
+/// The response to every registration, whether or not the address already has an account.
 #[derive(Serialize, ToSchema)]
 struct Registered {
-    /// As it was given.
+    /// The address as it was sent.
     email: String,
     #[schema(example = "log in with POST /api/v1/auth/login")]
     next: &'static str,
 }
 
-/// Makes an account and its first workspace. The answer is the same when the address has an account already, so that
-/// nobody learns who has one; then nothing is made.
+/// Creates an account and its first workspace. If the address already has an account, nothing is created and the response
+/// is the same, so that it reveals nothing.
 #[utoipa::path(post, path = "/auth/register", tag = "auth", security(()), request_body = Register, responses((status = 201, body = Registered)))]
 async fn register(
     State(api): State<Api>,
@@ -53,7 +53,7 @@ async fn register(
     let kernel = api.kernel();
     let account = NewAccount::parse(&input.email, &input.password, &input.name)?;
     if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::SignUpIp, || client_ip::bucket(ip)).await?;
+        kernel.rate_limit(Bucket::SignUpIp, || client_ip::rate_limit_key(ip)).await?;
     }
     let floor = Instant::now() + ANSWER_FLOOR;
     let answer = Registered { email: account.email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" };

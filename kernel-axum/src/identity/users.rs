@@ -1,4 +1,4 @@
-//! `GET me`.
+//! `GET me`: the signed-in user.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -7,9 +7,9 @@ use saas_kernel::identity::users::{self, User};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::View;
 use crate::error::ApiError;
-use crate::extract::{NoQuery, Query, SignedIn};
+use crate::extract::{NoQuery, SignedIn};
+use crate::response::View;
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -18,7 +18,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(me))
 }
 
-/// An account.
+/// A user's account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
 pub(super) struct UserView {
@@ -42,13 +42,9 @@ impl From<User> for UserView {
     }
 }
 
-/// Who is signed in.
+/// Returns the signed-in user.
 #[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = UserView)))]
-async fn me(
-    State(api): State<Api>,
-    session: SignedIn,
-    Query(NoQuery {}): Query<NoQuery>,
-) -> Result<View<UserView>, ApiError> {
+async fn me(State(api): State<Api>, session: SignedIn, _: NoQuery) -> Result<View<UserView>, ApiError> {
     let mut tx = api.kernel().store().begin(session.scope()).await?;
     Ok(View(users::me(&session, &mut *tx).await?.into()))
 }

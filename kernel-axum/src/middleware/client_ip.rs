@@ -1,4 +1,4 @@
-//! The client's address: through trusted proxies, never by its own word.
+//! Finds the client's address behind trusted proxies.
 
 use std::net::IpAddr;
 
@@ -6,8 +6,9 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 use saas_kernel::ctx::network;
 
-/// Walks `X-Forwarded-For` from the right, as each proxy appends the address it saw: the first that is not a trusted proxy
-/// is the client. Whatever stands left of it, the client wrote itself.
+/// The client's address. `X-Forwarded-For` is read from the right, as each proxy appends the address that it saw: the
+/// first address that is not a trusted proxy's is the client's. What stands left of it was sent by the client and is not
+/// trusted.
 pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let peer = peer.to_canonical();
@@ -26,8 +27,9 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
     client
 }
 
-/// What one caller's calls are counted under: an IPv6 network of 64 bits, as whoever has one address has them all.
-pub(crate) fn bucket(ip: IpAddr) -> String {
+/// The key under which a client's requests are counted. All addresses of a /64 network of IPv6 share one, because one
+/// client usually has them all.
+pub(crate) fn rate_limit_key(ip: IpAddr) -> String {
     network(ip).to_string()
 }
 
@@ -37,7 +39,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_caller() {
-        let of = |ip: &str| bucket(ip.parse().unwrap());
+        let of = |ip: &str| rate_limit_key(ip.parse().unwrap());
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("192.0.2.1"), "192.0.2.1");

@@ -1,4 +1,4 @@
-//! Cross-site request forgery: a write must come from a page of ours, or from no page at all.
+//! Prevents cross-site request forgery: a write must come from a page of an allowed origin, or from no page at all.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
@@ -6,9 +6,9 @@ use saas_kernel::{Refusal, codes};
 
 use crate::settings::HttpSettings;
 
-/// Refuses writes that a browser says come from elsewhere: by `Sec-Fetch-Site`, else by `Origin` (OWASP CSRF Prevention
-/// Cheat Sheet, fetch metadata with origin as the fallback). Both are headers no page can forge. A caller that sends
-/// neither is not a browser and has no cookie that it did not mean to send.
+/// Refuses writes that come from pages of other origins: by `Sec-Fetch-Site`, else by `Origin` (OWASP CSRF Prevention
+/// Cheat Sheet, fetch metadata with origin as the fallback). No page can set either header. A caller that sends
+/// neither is not a browser, so nothing makes it send a cookie unintentionally.
 pub(crate) fn check(method: &Method, headers: &HeaderMap, settings: &HttpSettings) -> Result<(), Refusal> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
@@ -20,12 +20,12 @@ pub(crate) fn check(method: &Method, headers: &HeaderMap, settings: &HttpSetting
         let host = header(HOST.as_str());
         origin.and_then(|origin| origin.split_once("://")).is_some_and(|(_, rest)| Some(rest) == host)
     };
-    let fine = match header("sec-fetch-site") {
+    let allowed = match header("sec-fetch-site") {
         Some("same-origin" | "none") => true,
         Some(_) => own,
         None => origin.is_none() || own || same_host(),
     };
-    if fine {
+    if allowed {
         return Ok(());
     }
     let from = origin.unwrap_or("another site");

@@ -1,4 +1,5 @@
-//! The outermost layer: whatever happens inside, one well-formed answer with a request id comes out.
+//! The outermost layer. It gives every response a request id and security headers, and every failure the error envelope,
+//! also after a panic or a timeout.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -21,7 +22,7 @@ use tracing::Instrument;
 
 use super::client_ip::client_ip;
 use crate::body::BodyReceived;
-use crate::error::{Failure, envelope, of_status};
+use crate::error::{Failure, envelope, refusal_of_status};
 use crate::settings::HttpSettings;
 use crate::state::Api;
 
@@ -31,7 +32,7 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     let began = Instant::now();
     let ctx = ctx(&api, &request);
     let (id, method) = (ctx.request_id.clone(), request.method().clone());
-    // The route's pattern, not the address: addresses hold ids and would make every log line its own.
+    // The route's pattern, not the address: ids in addresses would make every value unique.
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -42,7 +43,7 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
     request.extensions_mut().insert(received.clone());
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     let mut response = match tokio::time::timeout(api.http().request_timeout, work).await {
-        Ok(Ok(response)) => finish(response, &id),
+        Ok(Ok(response)) => with_envelope(response, &id),
         Ok(Err(_panic)) => {
             span.in_scope(|| tracing::error!("a handler panicked"));
             envelope(
@@ -50,17 +51,17 @@ pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Nex
                 &id,
             )
         }
-        Err(_elapsed) => envelope(&overdue(&received, api.http().request_timeout), &id),
+        Err(_elapsed) => envelope(&timed_out(&received, api.http().request_timeout), &id),
     };
-    headers(response.headers_mut(), &id, api.http());
+    set_headers(response.headers_mut(), &id, api.http());
     span.in_scope(|| {
         tracing::info!(status = response.status().as_u16(), ms = began.elapsed().as_secs_f64() * 1e3, "answered")
     });
     response
 }
 
-/// Why a request that took longer than `limit` is refused: its client was slow, or we were.
-fn overdue(received: &BodyReceived, limit: Duration) -> Refusal {
+/// The refusal of a request that took longer than `limit`, which tells a slow client from a slow server.
+fn timed_out(received: &BodyReceived, limit: Duration) -> Refusal {
     let seconds = limit.as_secs();
     if received.is_complete() {
         let text = format!("the answer was not ready after {seconds} s; try again in a second");
@@ -70,6 +71,7 @@ fn overdue(received: &BodyReceived, limit: Duration) -> Refusal {
     }
 }
 
+/// The context of the request: its time, its id and the client's address.
 fn ctx(api: &Api, request: &Request) -> Ctx {
     let headers = request.headers();
     let now = api.kernel().now();
@@ -90,14 +92,14 @@ fn ctx(api: &Api, request: &Request) -> Ctx {
     }
 }
 
-/// Writes the envelope of every failure, also of those that only have a status.
-fn finish(response: Response, id: &str) -> Response {
+/// Replaces the body of a failure with the envelope, also of a failure that has only a status.
+fn with_envelope(response: Response, id: &str) -> Response {
     let refusal = match response.extensions().get::<Failure>() {
         Some(Failure(refusal)) => Some(refusal.clone()),
-        None => of_status(response.status()),
+        None => refusal_of_status(response.status()),
     };
     let Some(refusal) = refusal else { return response };
-    // The headers stay: CORS, `Allow`, cookies. Only what describes the old body goes.
+    // Keep headers such as CORS, `Allow` and cookies; remove what describes the old body.
     let (mut parts, _) = response.into_parts();
     let (new, body) = envelope(&refusal, id).into_parts();
     parts.headers.remove(CONTENT_LENGTH);
@@ -105,7 +107,8 @@ fn finish(response: Response, id: &str) -> Response {
     Response::from_parts(parts, body)
 }
 
-fn headers(headers: &mut HeaderMap, id: &str, settings: &HttpSettings) {
+/// Sets the request id, and those security headers that the response does not have.
+fn set_headers(headers: &mut HeaderMap, id: &str, settings: &HttpSettings) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }

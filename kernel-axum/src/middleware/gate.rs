@@ -1,5 +1,5 @@
-//! What stands between the edge and a handler of the API, in order: rate limit by address, authenticate and tenant (one
-//! look-up), rate limit by workspace, CSRF, idempotency.
+//! The layer between [`edge`](super::edge) and the handlers of the API. In this order: rate limit by address,
+//! authentication and tenant (one look-up), rate limit by workspace, CSRF check, idempotency.
 
 use std::sync::Arc;
 
@@ -31,10 +31,10 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     let ctx =
         parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::Broken("the edge layer is missing".into()))?;
     if let Some(ip) = ctx.ip {
-        api.kernel().rate_limit(Bucket::ApiIp, || client_ip::bucket(ip)).await?;
+        api.kernel().rate_limit(Bucket::ApiIp, || client_ip::rate_limit_key(ip)).await?;
     }
     let body = read_json_early(&mut parts, body, api.body_limit()).await?;
-    // A connection must not wait for a slow client's body.
+    // A database connection must not wait for a slow client's body.
     let keep = if parts.extensions.get::<BodyReceived>().is_some_and(BodyReceived::is_complete) {
         Keep::ForTransaction
     } else {
@@ -44,8 +44,8 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     if let Some(grant) = caller.grant() {
         api.kernel().rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string()).await?;
     }
-    // No browser sends a key by itself.
-    if !matches!(caller, Caller::Program(_)) {
+    // A browser never sends an API key by itself.
+    if !matches!(caller, Caller::ApiKey(_)) {
         csrf::check(&parts.method, &parts.headers, api.http())?;
     }
     let body = idempotency(&mut parts, body, &mut caller, api.body_limit()).await?;
@@ -54,15 +54,15 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
         parts.extensions.insert(grant.clone());
     }
     match caller {
-        Caller::Person(person) => drop(parts.extensions.insert(person.session)),
-        Caller::Program(program) => drop(parts.extensions.insert(program.id)),
-        Caller::Nobody => {}
+        Caller::User(user) => drop(parts.extensions.insert(user.session)),
+        Caller::ApiKey(key) => drop(parts.extensions.insert(key.id)),
+        Caller::Anonymous => {}
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-/// Ordinary JSON is read before anything is asked of the database, so that one connection can then serve the whole call. What
-/// is large, or streams, is left to its handler.
+/// Reads a JSON body within the limit before anything is asked of the database, so that one connection can then serve the
+/// whole request. A large or streamed body is left to its handler.
 async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Result<Body, ApiError> {
     if body.is_end_stream()
         || !json::is_json(&parts.headers)
@@ -73,37 +73,38 @@ async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Res
     Ok(Body::from(body::read(parts, body, limit).await?))
 }
 
-/// Who calls.
+/// Whose credentials the request has.
 enum Caller {
-    Person(authenticate::Caller),
-    Program(KeyCaller),
-    Nobody,
+    User(authenticate::Caller),
+    ApiKey(KeyCaller),
+    Anonymous,
 }
 
 impl Caller {
     fn grant(&self) -> Option<&Arc<Grant>> {
         match self {
-            Self::Person(person) => person.grant.as_ref(),
-            Self::Program(program) => program.grant.as_ref(),
-            Self::Nobody => None,
+            Self::User(user) => user.grant.as_ref(),
+            Self::ApiKey(key) => key.grant.as_ref(),
+            Self::Anonymous => None,
         }
     }
 
-    fn set_idempotency(&mut self, key: IdempotencyKey) {
+    fn set_idempotency(&mut self, idempotency: IdempotencyKey) {
         match self {
-            Self::Person(person) => person.set_idempotency(key),
-            Self::Program(program) => program.set_idempotency(key),
-            Self::Nobody => {}
+            Self::User(user) => user.set_idempotency(idempotency),
+            Self::ApiKey(key) => key.set_idempotency(idempotency),
+            Self::Anonymous => {}
         }
     }
 }
 
-/// Who calls, and as what in the workspace of the address. A key goes before a cookie: who sends one means it.
+/// Authenticates the caller and looks up their grant in the workspace of the address. An API key takes precedence over a
+/// cookie, because only a key is sent deliberately.
 async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Result<Caller, ApiError> {
     let key = bearer(&parts.headers)?;
     let cookie = cookie::token(&parts.headers, api.http());
     if key.is_none() && cookie.is_none() {
-        return Ok(Caller::Nobody);
+        return Ok(Caller::Anonymous);
     }
     let workspace = match parts.extract::<RawPathParams>().await {
         Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
@@ -112,19 +113,19 @@ async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Res
         }
         Err(_) => None,
     };
-    // Text that cannot be a workspace's address leads where an unknown one leads.
+    // Text that cannot name a workspace is answered like a workspace that does not exist.
     let workspace = workspace.and_then(Result::ok);
     if let Some(key) = key {
-        let program = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
+        let caller = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
         let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
-        return Ok(Caller::Program(program.ok_or_else(refused)?));
+        return Ok(Caller::ApiKey(caller.ok_or_else(refused)?));
     }
-    let Some(token) = cookie else { return Ok(Caller::Nobody) };
-    let person = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
-    Ok(person.map_or(Caller::Nobody, Caller::Person))
+    let Some(token) = cookie else { return Ok(Caller::Anonymous) };
+    let caller = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
+    Ok(caller.map_or(Caller::Anonymous, Caller::User))
 }
 
-/// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme is somebody else's, such as a proxy's.
+/// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme, such as a proxy's, is ignored.
 fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next().and_then(|value| value.to_str().ok()) else { return Ok(None) };
@@ -139,10 +140,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
     Ok(Some(Token::presented(key)))
 }
 
-/// The key is bound to the body, so the body is read here; without a key it is left to the handler.
+/// Reads the `Idempotency-Key` of an authenticated POST. The key is bound to the body, so the body is read here; without
+/// a key it is left to the handler.
 async fn idempotency(parts: &mut Parts, body: Body, caller: &mut Caller, limit: BodyLimit) -> Result<Body, ApiError> {
     let Some(header) = parts.headers.get("idempotency-key") else { return Ok(body) };
-    if parts.method != Method::POST || matches!(caller, Caller::Nobody) {
+    if parts.method != Method::POST || matches!(caller, Caller::Anonymous) {
         return Ok(body);
     }
     let key = header.to_str().unwrap_or_default().to_owned();

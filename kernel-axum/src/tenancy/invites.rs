@@ -1,4 +1,4 @@
-//! `POST|GET …/invites`, `DELETE …/invites/{invite}`, `POST invites/accept`.
+//! `POST|GET …/invites`, `DELETE …/invites/{invite}`, `POST invites/accept`: invites to a workspace.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::members::MemberView;
-use crate::answer::{Created, List, NoContent, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
+use crate::response::{Created, List, NoContent, View, commit_with};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -29,10 +29,10 @@ pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(accept)).workspace(routes!(create, list)).workspace(routes!(revoke))
 }
 
-/// The list's name, which its cursors are bound to.
+/// The name of the list, to which its cursors are bound.
 const LIST: &str = "invites";
 
-/// An invite that is open.
+/// An invite that was neither accepted nor revoked.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invite)]
 struct InviteView {
@@ -43,7 +43,7 @@ struct InviteView {
     role: String,
     invited_by: ActorView,
     created_at: DateTime<Utc>,
-    /// It cannot be accepted after this; inviting the address again makes a new one.
+    /// The time after which it can no longer be accepted. Inviting the address again creates a new invite.
     expires_at: DateTime<Utc>,
 }
 
@@ -60,7 +60,7 @@ impl From<Invite> for InviteView {
     }
 }
 
-/// Whom to invite, as what.
+/// The address and role of the person to invite.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewInvite {
@@ -70,7 +70,7 @@ struct NewInvite {
     role: String,
 }
 
-/// Invites somebody by mail. Inviting an address again replaces its open invite and sends a new link.
+/// Invites a person by mail. Inviting an address again replaces its open invite and sends a new link.
 #[utoipa::path(post, path = "/invites", tag = "members", request_body = NewInvite, responses((status = 201, body = InviteView)))]
 async fn create(
     State(api): State<Api>,
@@ -88,7 +88,7 @@ async fn create(
     let accept_url = format!("{}/accept-invite?token=", api.http().public_url);
     let mail = invites::mail(&kernel.config().brand.name, email, &workspace, &invite, &token, &accept_url);
     let answer = commit_with(tx, Created(InviteView::from(invite))).await?;
-    // After the commit: a network call inside a transaction would hold its locks.
+    // After the commit, because a network call inside a transaction would hold its locks.
     if let Err(error) = kernel.mailer().send(mail).await {
         tracing::error!(error = %Explained(&error), "an invite was not mailed");
         if let Err(error) = idempotency::free(&**kernel.store(), &can).await {
@@ -101,7 +101,7 @@ async fn create(
     Ok(answer)
 }
 
-/// The open invites, newest first; also those that have expired.
+/// Lists the open invites, newest first, including those that have expired.
 #[utoipa::path(get, path = "/invites", tag = "members", params(PageParams), responses((status = 200, body = List<InviteView>)))]
 async fn list(
     State(api): State<Api>,
@@ -115,51 +115,51 @@ async fn list(
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct PathParams {
     invite: InviteId,
 }
 
-/// Revokes an open invite: its link is void at once.
+/// Revokes an open invite. Its link stops working immediately.
 #[utoipa::path(delete, path = "/invites/{invite}", tag = "members", params(("invite" = String, Path, description = "`inv_…`")),
     responses((status = 204)))]
 async fn revoke(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<InviteMember>>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
-    invites::revoke(&can, &mut *tx, at.invite).await?;
+    invites::revoke(&can, &mut *tx, params.invite).await?;
     tx.commit().await?;
     Ok(NoContent)
 }
 
-/// The end of the link in the mail.
+/// The token of an invite, from the link in the mail.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Acceptance {
+struct InviteToken {
     #[schema(example = "inv_…")]
     token: String,
 }
 
-/// Joins the workspace of an invite. The caller is signed in with the address that was invited; a link alone, or a page
-/// that is only opened, joins nobody.
-#[utoipa::path(post, path = "/invites/accept", tag = "members", request_body = Acceptance, responses((status = 200, body = Joined)))]
+/// Accepts an invite: the caller becomes a member of its workspace. They must be signed in with the address that was
+/// invited; opening the link alone accepts nothing.
+#[utoipa::path(post, path = "/invites/accept", tag = "members", request_body = InviteToken, responses((status = 200, body = JoinedWorkspace)))]
 async fn accept(
     State(api): State<Api>,
     session: SignedIn,
-    Json(input): Json<Acceptance>,
-) -> Result<View<Joined>, ApiError> {
+    Json(input): Json<InviteToken>,
+) -> Result<View<JoinedWorkspace>, ApiError> {
     let kernel = api.kernel();
     let invited = Invited::with(&**kernel.store(), &session, &Token::presented(&input.token)).await?;
     let mut tx = kernel.store().begin(invited.scope()).await?;
     let member = invites::accept(&invited, &mut *tx).await?;
-    let joined = Joined { workspace_id: invited.workspace().to_string(), member: member.into() };
+    let joined = JoinedWorkspace { workspace_id: invited.workspace().to_string(), member: member.into() };
     commit_with(tx, View(joined)).await
 }
 
-/// Where the caller belongs now, and as what.
+/// The workspace that the caller joined, and their membership in it.
 #[derive(Serialize, ToSchema)]
-struct Joined {
+struct JoinedWorkspace {
     #[schema(example = "ws_01h455vb4pex5vsknk084sn02q")]
     workspace_id: String,
     member: MemberView,

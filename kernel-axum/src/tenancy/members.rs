@@ -1,4 +1,4 @@
-//! `GET …/members`, `PATCH|DELETE …/members/{user}`, `POST …/members/leave`.
+//! `GET …/members`, `PATCH|DELETE …/members/{user}`, `POST …/members/leave`: lists, changes and removes members.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -11,10 +11,10 @@ use saas_kernel::tenancy::members::{self, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{List, NoContent, View, commit_with};
 use crate::error::ApiError;
-use crate::extract::{Allow, Belongs, Path, Query};
+use crate::extract::{Allow, InWorkspace, Path, Query};
 use crate::json::Json;
+use crate::response::{List, NoContent, View, commit_with};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -24,10 +24,10 @@ pub(super) fn routes() -> Routes {
     Routes::default().workspace(routes!(list)).workspace(routes!(change_role, remove)).workspace(routes!(leave))
 }
 
-/// The list's name, which its cursors are bound to.
+/// The name of the list, to which its cursors are bound.
 const LIST: &str = "members";
 
-/// Somebody who belongs to the workspace.
+/// A member of the workspace.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Member)]
 pub(super) struct MemberView {
@@ -52,7 +52,7 @@ impl From<Member> for MemberView {
     }
 }
 
-/// Who belongs to the workspace, in the order in which they joined.
+/// Lists the members of the workspace, in the order in which they joined.
 #[utoipa::path(get, path = "/members", tag = "members", params(PageParams), responses((status = 200, body = List<MemberView>)))]
 async fn list(
     State(api): State<Api>,
@@ -66,11 +66,11 @@ async fn list(
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct PathParams {
     user: UserId,
 }
 
-/// Another role.
+/// The role that the member is to have.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRole {
@@ -78,38 +78,39 @@ struct NewRole {
     role: String,
 }
 
-/// Gives a member another role. Nobody gives or takes more than they have themselves, and the last owner stays one.
+/// Changes a member's role. The caller cannot assign or take away a role above their own, and the last owner cannot be
+/// demoted.
 #[utoipa::path(patch, path = "/members/{user}", tag = "members", params(("user" = String, Path, description = "`usr_…`")),
     request_body = NewRole, responses((status = 200, body = MemberView)))]
 async fn change_role(
     State(api): State<Api>,
     can: Allow<UpdateMember>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
     Json(new): Json<NewRole>,
 ) -> Result<View<MemberView>, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
-    let member = members::change_role(&can, &mut *tx, at.user, &new.role).await?;
+    let member = members::change_role(&can, &mut *tx, params.user, &new.role).await?;
     tx.commit().await?;
     Ok(View(member.into()))
 }
 
-/// Takes a member out of the workspace and gives the seat back. The last owner stays.
+/// Removes a member and frees their seat. The last owner cannot be removed.
 #[utoipa::path(delete, path = "/members/{user}", tag = "members", params(("user" = String, Path, description = "`usr_…`")),
     responses((status = 204)))]
 async fn remove(
     State(api): State<Api>,
     can: Allow<EvenReadOnly<RemoveMember>>,
-    Path(at): Path<Address>,
+    Path(params): Path<PathParams>,
 ) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
-    members::remove(&can, &mut *tx, at.user).await?;
+    members::remove(&can, &mut *tx, params.user).await?;
     tx.commit().await?;
     Ok(NoContent)
 }
 
-/// Takes the caller out of the workspace. The last owner makes somebody else an owner first.
+/// Removes the caller from the workspace. The last owner has to make another member an owner first.
 #[utoipa::path(post, path = "/members/leave", tag = "members", responses((status = 204)))]
-async fn leave(State(api): State<Api>, grant: Belongs) -> Result<NoContent, ApiError> {
+async fn leave(State(api): State<Api>, grant: InWorkspace) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(grant.scope()).await?;
     members::leave(&grant, &mut *tx).await?;
     commit_with(tx, NoContent).await

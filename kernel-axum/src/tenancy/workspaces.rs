@@ -1,4 +1,4 @@
-//! `POST|GET workspaces`, `GET|PATCH workspaces/{ws}`.
+//! `POST|GET workspaces`, `GET|PATCH workspaces/{ws}`: creates, lists, shows and changes workspaces.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -9,10 +9,10 @@ use saas_kernel::{Fields, Kernel, Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{Created, List, View, commit_with};
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
+use crate::response::{Created, List, View, commit_with};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(create, list)).workspace(routes!(get, update))
 }
 
-/// The list's name, which its cursors are bound to.
+/// The name of the list, to which its cursors are bound.
 const LIST: &str = "workspaces";
 
 /// A workspace.
@@ -34,10 +34,10 @@ struct WorkspaceView {
     #[schema(example = "acme")]
     slug: String,
     name: String,
-    /// The plan it is on.
+    /// The key of its plan.
     #[schema(example = "free")]
     plan: String,
-    /// How much of the plan the subscription's state gives: `full`, `grace` or `read_only`.
+    /// How much of the plan the state of the subscription allows: `full`, `grace` or `read_only`.
     access: &'static str,
     created_by: ActorView,
     created_at: DateTime<Utc>,
@@ -59,19 +59,19 @@ impl WorkspaceView {
     }
 }
 
-/// A new workspace.
+/// The name and slug of a new workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewWorkspace {
     #[schema(example = "Acme", max_length = 100)]
     name: String,
-    /// Derived from the name if left out.
+    /// The workspace's name in addresses; derived from `name` if left out.
     #[serde(default)]
     #[schema(example = "acme", min_length = 3, max_length = 40)]
     slug: Option<String>,
 }
 
-/// Founds a workspace; the caller becomes its owner.
+/// Creates a workspace. The caller becomes its owner.
 #[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = NewWorkspace, responses((status = 201, body = WorkspaceView)))]
 async fn create(
     State(api): State<Api>,
@@ -89,7 +89,7 @@ async fn create(
     commit_with(tx, Created(WorkspaceView::of(kernel, made))).await
 }
 
-/// The workspaces the caller belongs to, oldest first.
+/// Lists the workspaces that the caller is a member of, oldest first.
 #[utoipa::path(get, path = "/workspaces", tag = "workspaces", params(PageParams), responses((status = 200, body = List<WorkspaceView>)))]
 async fn list(
     State(api): State<Api>,
@@ -102,40 +102,36 @@ async fn list(
     Ok(List::of_user(&session, LIST, mine, |workspace| WorkspaceView::of(api.kernel(), workspace)))
 }
 
-/// One workspace.
+/// Returns the workspace.
 #[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)))]
-async fn get(
-    State(api): State<Api>,
-    can: Allow<ReadWorkspace>,
-    Query(NoQuery {}): Query<NoQuery>,
-) -> Result<View<WorkspaceView>, ApiError> {
+async fn get(State(api): State<Api>, can: Allow<ReadWorkspace>, _: NoQuery) -> Result<View<WorkspaceView>, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     Ok(View(WorkspaceView::of(api.kernel(), workspaces::get(&can, &mut *tx).await?)))
 }
 
-/// What is to be changed.
+/// The changes; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct UpdateInput {
+struct WorkspaceChange {
     #[serde(default)]
     #[schema(max_length = 100)]
     name: Option<String>,
-    /// The old slug keeps leading to the workspace.
+    /// The new slug. The old one keeps leading to the workspace.
     #[serde(default)]
     #[schema(min_length = 3, max_length = 40)]
     slug: Option<String>,
 }
 
-/// Changes name and slug.
-#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = UpdateInput, responses((status = 200, body = WorkspaceView)))]
+/// Changes the name, the slug, or both.
+#[utoipa::path(patch, path = "/", tag = "workspaces", request_body = WorkspaceChange, responses((status = 200, body = WorkspaceView)))]
 async fn update(
     State(api): State<Api>,
     can: Allow<UpdateWorkspace>,
-    Json(input): Json<UpdateInput>,
+    Json(change): Json<WorkspaceChange>,
 ) -> Result<View<WorkspaceView>, ApiError> {
     let mut fields = Fields::default();
-    let name = input.name.and_then(|name| fields.take("name", name.parse()));
-    let slug = input.slug.and_then(|slug| fields.take("slug", slug.parse()));
+    let name = change.name.and_then(|name| fields.take("name", name.parse()));
+    let slug = change.slug.and_then(|slug| fields.take("slug", slug.parse()));
     fields.finish()?;
     if name.is_none() && slug.is_none() {
         return Err(Refusal::field("body", "names nothing to change; give `name` or `slug`").into());

@@ -1,4 +1,4 @@
-//! What handlers answer: views in the canonical shapes, which can also be kept for an idempotent retry.
+//! Responses of handlers. Each can also be stored, to answer a retry with the same idempotency key.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,24 +12,24 @@ use utoipa::ToSchema;
 
 use crate::error::ApiError;
 
-/// 200 with a body.
+/// Status 200 with `T` as JSON.
 #[derive(Debug)]
 pub struct View<T>(pub T);
 
-/// 201 with what was made.
+/// Status 201 with what was created as JSON.
 #[derive(Debug)]
 pub struct Created<T>(pub T);
 
-/// 204.
+/// Status 204 without a body.
 #[derive(Clone, Copy, Debug)]
 pub struct NoContent;
 
-/// One page of a list.
+/// One page of a list, as JSON.
 #[derive(Serialize, ToSchema, Debug)]
 pub struct List<T> {
-    /// The rows.
+    /// The rows of this page.
     pub items: Vec<T>,
-    /// For `?cursor=` of the next page; `null` on the last.
+    /// The `cursor` of the next page; `null` on the last one.
     #[schema(required)]
     pub next_cursor: Option<String>,
     /// Whether there is a next page.
@@ -37,13 +37,13 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// The page of a workspace's `list`, each row shown by `view`.
+    /// A page of a list in a workspace: `list` is its name, to which the cursor is bound, and `view` converts each row.
     pub fn of<R>(grant: &Grant, list: &str, page: Page<R>, view: impl Fn(R) -> T) -> View<Self> {
         let next = grant.next_cursor(list, &page);
         Self::new(page, next, view)
     }
 
-    /// The page of a person's own `list`.
+    /// A page of a list of the signed-in user's own; see [`List::of`].
     pub fn of_user<R>(session: &Session, list: &str, page: Page<R>, view: impl Fn(R) -> T) -> View<Self> {
         let next = session.next_cursor(list, &page);
         Self::new(page, next, view)
@@ -73,19 +73,19 @@ impl IntoResponse for NoContent {
     }
 }
 
-fn keep(status: StatusCode, body: &impl Serialize) -> Result<StoredResponse, BoxError> {
+fn stored(status: StatusCode, body: &impl Serialize) -> Result<StoredResponse, BoxError> {
     Ok(StoredResponse { status: status.as_u16(), body: serde_json::to_vec(body)? })
 }
 
 impl<T: Serialize> StorableResponse for View<T> {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
-        keep(StatusCode::OK, &self.0)
+        stored(StatusCode::OK, &self.0)
     }
 }
 
 impl<T: Serialize> StorableResponse for Created<T> {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
-        keep(StatusCode::CREATED, &self.0)
+        stored(StatusCode::CREATED, &self.0)
     }
 }
 
@@ -95,12 +95,12 @@ impl StorableResponse for NoContent {
     }
 }
 
-/// Commits and keeps the answer, if the request had an idempotency key.
-pub(crate) async fn commit_with<A: StorableResponse>(mut tx: Box<dyn Tx>, answer: A) -> Result<A, ApiError> {
+/// Commits. If the request had an idempotency key, `response` is stored in the same transaction, for its retries.
+pub(crate) async fn commit_with<R: StorableResponse>(mut tx: Box<dyn Tx>, response: R) -> Result<R, ApiError> {
     if tx.scope().idempotency().is_some() {
-        let stored = answer.stored().map_err(ApiError::Broken)?;
+        let stored = response.stored().map_err(ApiError::Broken)?;
         tx.records().response(stored);
     }
     tx.commit().await?;
-    Ok(answer)
+    Ok(response)
 }
