@@ -43,6 +43,13 @@ impl From<StoreError> for ApiError {
         let again = |code, text: &'static str| Refusal::new(code, text).retry_after(soon);
         Self::Refused(match error {
             StoreError::Conflict(_) => Refusal::new(&codes::CONFLICT, "it collides with what is there already"),
+            StoreError::Reference { field, in_use: false, .. } => {
+                Refusal::field(field, "refers to something that does not exist in this workspace")
+            }
+            StoreError::Reference { table, field, in_use: true } => Refusal::new(
+                &codes::CONFLICT,
+                format!("`{table}` still refer to it (`{field}`); change or delete those first"),
+            ),
             StoreError::Limit(key) => Refusal::new(&codes::LIMIT_REACHED, format!("the plan's `{key}` are used up")),
             StoreError::AccessChanged => Refusal::new(
                 &codes::ACCESS_CHANGED,

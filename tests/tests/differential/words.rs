@@ -66,7 +66,7 @@ impl Words {
 
     fn error(&self, error: &StoreError) -> String {
         match error {
-            StoreError::Backend(_) => "refused by the store".to_owned(),
+            StoreError::Backend(_) | StoreError::Reference { .. } => "refused by the store".to_owned(),
             StoreError::Conflict(constraint) if constraint.starts_with("audit_log") => "conflict in the log".to_owned(),
             StoreError::Replay(Replay::Answer(answer)) => {
                 format!("replay {} {}", answer.status, self.of(String::from_utf8_lossy(&answer.body)))
