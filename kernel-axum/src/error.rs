@@ -44,6 +44,13 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(_) => {
                 Refusal::new(&codes::CONFLICT, "the change conflicts with what exists already; read it again")
             }
+            StoreError::Reference { field, in_use: false, .. } => {
+                Refusal::field(field, "refers to something that does not exist in this workspace")
+            }
+            StoreError::Reference { table, field, in_use: true } => Refusal::new(
+                &codes::CONFLICT,
+                format!("`{table}` still refer to it (`{field}`); change or delete those first"),
+            ),
             StoreError::Limit(key) => Refusal::new(&codes::LIMIT_REACHED, format!("the plan's `{key}` are used up")),
             StoreError::AccessChanged => Refusal::new(
                 &codes::ACCESS_CHANGED,

@@ -56,10 +56,12 @@ REVOKE ALL ON FUNCTION kernel.protect_global FROM PUBLIC;
 
 -- Puts a tenant table behind its workspace: row-level security also for its owner, policies, grants, and, with
 -- `counts`, the triggers that keep the limit of that key. The table needs `workspace_id uuid NOT NULL` and a primary key
--- that begins with it, so that references can be composite and cannot reach another workspace's rows. Repeating it is safe.
+-- that begins with it, so that references can be composite and cannot reach another workspace's rows. Repeating it is safe:
+-- only the first run on a table grants, so that what was narrowed since stays so.
 CREATE FUNCTION kernel.protect(tbl regclass, counts text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     policy text;
+    first boolean := NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = tbl AND polname IN ('tenant', 'system', 'owner'));
     soft boolean := EXISTS (SELECT FROM pg_attribute WHERE attrelid = tbl AND attname = 'deleted_at' AND NOT attisdropped);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = tbl AND attname = 'workspace_id' AND atttypid = 'uuid'::regtype
@@ -84,9 +86,11 @@ BEGIN
     -- FORCE holds the owner too; migrations that fill columns need the rows. Nobody logs in as the owner.
     EXECUTE format('CREATE POLICY owner ON %s TO kernel_owner USING (true) WITH CHECK (true)', tbl);
     EXECUTE format('REVOKE ALL ON %s FROM PUBLIC', tbl);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO kernel_app, kernel_system', tbl);
-    EXECUTE format('GRANT USAGE ON SCHEMA %s TO kernel_app, kernel_system',
-                   (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = tbl));
+    IF first THEN
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO kernel_app, kernel_system', tbl);
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO kernel_app, kernel_system',
+                       (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = tbl));
+    END IF;
     IF counts IS NOT NULL THEN
         EXECUTE format('CREATE OR REPLACE TRIGGER count_insert AFTER INSERT ON %s FOR EACH ROW %s EXECUTE FUNCTION kernel.count_row(%L)',
                        tbl, CASE WHEN soft THEN 'WHEN (NEW.deleted_at IS NULL)' ELSE '' END, counts);

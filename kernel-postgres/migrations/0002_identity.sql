@@ -33,7 +33,7 @@ CREATE POLICY self ON kernel.sessions TO kernel_app
 
 -- The hash is read by the login look-up only.
 GRANT SELECT (id, email, email_lower, name, email_verified_at, created_at, updated_at),
-      INSERT (id, email, email_lower, name, password_hash, created_at, updated_at), -- not email_verified_at
-      UPDATE (name, updated_at) ON kernel.users TO kernel_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.sessions TO kernel_app;
+      INSERT (id, email, email_lower, name, password_hash, created_at, updated_at) -- not email_verified_at
+      ON kernel.users TO kernel_app;
+GRANT SELECT, INSERT, UPDATE (seen_at, expires_at) ON kernel.sessions TO kernel_app; -- ended by kernel.end_session
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.users, kernel.sessions TO kernel_system;

@@ -58,7 +58,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.slugs TO kernel_system;
 CREATE POLICY colleague ON kernel.users FOR SELECT TO kernel_app
     USING (id IN (SELECT m.user_id FROM kernel.memberships m WHERE m.workspace_id = (SELECT kernel.ws())));
 
--- A request makes nobody a member but the person it acts for, and that person only where the scope holds both.
+-- A request changes what a member may do, never whose the membership is: moved to another person, it would show their
+-- address to the workspace.
+REVOKE UPDATE ON kernel.memberships FROM kernel_app;
+GRANT UPDATE (role, updated_at) ON kernel.memberships TO kernel_app;
+-- It makes nobody a member but the person it acts for, and that person only where the scope holds both.
 CREATE POLICY oneself ON kernel.memberships AS RESTRICTIVE FOR INSERT TO kernel_app
     WITH CHECK (user_id = (SELECT kernel.me()));
 

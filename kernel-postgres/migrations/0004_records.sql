@@ -65,5 +65,5 @@ SELECT kernel.protect_global('kernel.idempotency_keys');
 CREATE POLICY scope ON kernel.idempotency_keys TO kernel_app
     USING (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()))
     WITH CHECK (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()));
-GRANT SELECT, INSERT, UPDATE ON kernel.idempotency_keys TO kernel_app;
+GRANT SELECT, INSERT, UPDATE (fingerprint, status, body, expires_at) ON kernel.idempotency_keys TO kernel_app;
 GRANT SELECT, DELETE ON kernel.idempotency_keys TO kernel_system;

@@ -27,7 +27,12 @@ CREATE INDEX invites_token ON kernel.invites (token_hash);
 CREATE UNIQUE INDEX invites_open ON kernel.invites (workspace_id, email_lower) WHERE accepted_at IS NULL AND revoked_at IS NULL;
 CREATE INDEX invites_list ON kernel.invites (workspace_id, created_at DESC, id DESC) WHERE accepted_at IS NULL AND revoked_at IS NULL;
 SELECT kernel.protect('kernel.invites');
-REVOKE DELETE ON kernel.invites FROM kernel_app;
+REVOKE UPDATE, DELETE ON kernel.invites FROM kernel_app;
+GRANT UPDATE (email, role, token_hash, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at)
+    ON kernel.invites TO kernel_app;
+-- An invite that was accepted or revoked stays so.
+CREATE POLICY still_open ON kernel.invites AS RESTRICTIVE FOR UPDATE TO kernel_app
+    USING (accepted_at IS NULL AND revoked_at IS NULL) WITH CHECK (true);
 
 GRANT SELECT ON kernel.invites TO kernel_lookup;
 CREATE POLICY lookup ON kernel.invites FOR SELECT TO kernel_lookup USING (true);

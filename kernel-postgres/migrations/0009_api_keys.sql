@@ -20,6 +20,9 @@ SELECT kernel.protect('kernel.api_keys');
 -- What a key may do is decided when it is made; a request can only end it, or note its use.
 REVOKE UPDATE, DELETE ON kernel.api_keys FROM kernel_app;
 GRANT UPDATE (last_used_at, revoked_at) ON kernel.api_keys TO kernel_app;
+-- A revoked key stays revoked.
+CREATE POLICY not_revoked ON kernel.api_keys AS RESTRICTIVE FOR UPDATE TO kernel_app
+    USING (revoked_at IS NULL) WITH CHECK (true);
 
 GRANT SELECT ON kernel.api_keys TO kernel_lookup;
 CREATE POLICY lookup ON kernel.api_keys FOR SELECT TO kernel_lookup USING (true);

@@ -15,6 +15,7 @@ mod exceptions;
 mod functions;
 mod grants;
 mod kernel_grants;
+mod kernel_policies;
 mod keys;
 mod partitions;
 mod policies;

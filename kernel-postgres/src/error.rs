@@ -38,6 +38,8 @@ fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
     let code = error.code()?;
     Some(match &*code {
         "23505" => StoreError::Conflict(constraint()),
+        "23503" => reference(error, error.message().starts_with("update or delete on table")),
+        "23001" => reference(error, true), // ON DELETE RESTRICT, since PostgreSQL 18
         "KL001" => StoreError::Limit(constraint()),
         "40001" | "40P01" => StoreError::Serialization,
         "55P03" => StoreError::Locked,
@@ -48,6 +50,22 @@ fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
         code if code.starts_with("08") || code.starts_with("53") => StoreError::Unavailable(text(error)),
         _ => return None,
     })
+}
+
+/// Both directions have the code 23503, and the table is the one that refers: only the message tells them apart. Where it is not
+/// in English it does not, and the write is taken for one that refers to nothing.
+fn reference(error: &dyn DatabaseError, in_use: bool) -> StoreError {
+    let table = error.table().unwrap_or("unknown").to_owned();
+    let field = field(error.constraint().unwrap_or("unknown"), &table);
+    StoreError::Reference { table, field, in_use }
+}
+
+/// Under row-level security Postgres does not tell which columns refer, so they are taken from the name that it gave the
+/// constraint: `tasks_workspace_id_project_id_fkey` is `project_id`. A name of the product's own stays as it is.
+fn field(constraint: &str, table: &str) -> String {
+    let numbered = constraint.trim_end_matches(|c: char| c.is_ascii_digit());
+    let columns = numbered.strip_suffix("_fkey").and_then(|name| name.strip_prefix(table)?.strip_prefix('_'));
+    columns.map_or(constraint, |columns| columns.strip_prefix("workspace_id_").unwrap_or(columns)).to_owned()
 }
 
 fn text(error: &dyn DatabaseError) -> BoxError {

@@ -12,6 +12,7 @@
 mod audit;
 mod begin;
 mod billing;
+mod catalog;
 mod connect;
 pub mod doctor;
 mod error;

@@ -3,19 +3,21 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{
-    Finding, common, functions, grants, kernel_grants, keys, partitions, policies, references, roles, tables, triggers,
+    Finding, common, functions, grants, kernel_grants, kernel_policies, keys, partitions, policies, references, roles,
+    tables, triggers,
 };
 
 /// A check's stable name and its query, which may use what [`common::WITH`] and [`kernel_grants::GIVEN`] name.
 pub(super) type Check = (&'static str, &'static str);
 
 /// In the order of the report: what opens most comes first.
-const GROUPS: [&[Check]; 10] = [
+const GROUPS: [&[Check]; 11] = [
     roles::CHECKS,
     tables::CHECKS,
     policies::CHECKS,
     grants::CHECKS,
     kernel_grants::CHECKS,
+    kernel_policies::CHECKS,
     functions::CHECKS,
     references::CHECKS,
     keys::CHECKS,

@@ -9,6 +9,17 @@ pub enum StoreError {
     /// A uniqueness rule refused the write; the constraint's name says which.
     #[error("conflict on {0}")]
     Conflict(String),
+    /// A reference refused the write: a row of `table` refers by `field` to one that does not exist in its workspace, or,
+    /// `in_use`, what was to be deleted or changed is still referred to by such rows.
+    #[error("the reference `{field}` of `{table}` refused the write")]
+    Reference {
+        /// The table whose rows refer.
+        table: String,
+        /// The column, or the name that the product gave the constraint.
+        field: String,
+        /// Whether the row referred to was the one being written.
+        in_use: bool,
+    },
     /// A limit refused a row that came without a reservation; the key says which.
     #[error("limit `{0}` is reached")]
     Limit(String),
