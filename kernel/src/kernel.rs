@@ -169,7 +169,7 @@ impl Kernel {
     /// Receives and works off billing events, if both a provider and a system login are configured.
     pub fn billing_processor(&self) -> Option<Processor> {
         let (system, billing) = (self.0.system.clone()?, self.0.billing.clone()?);
-        Some(Processor::new(self.clone(), system, billing))
+        Some(Processor::new(self.0.clock.clone(), self.catalog().clone(), system, billing))
     }
 
     /// Counts a call against the quota of `bucket`; the key is only made where there is one.

@@ -171,7 +171,10 @@ pub(crate) fn address(name: &str) -> String {
 
 /// The write was refused, and the transaction is over with it: another call is refused as well, the commit keeps nothing.
 pub(crate) async fn refused<T>(mut tx: Box<dyn Tx>, write: Result<T, StoreError>) {
-    assert!(matches!(write, Err(StoreError::Backend(_))), "a write outside the scope, or to nothing, is refused");
+    assert!(
+        matches!(write, Err(StoreError::Backend(_) | StoreError::Reference { .. })),
+        "a write outside the scope, or to nothing, is refused"
+    );
     over(&mut *tx).await;
 }
 

@@ -1,5 +1,7 @@
 //! Works the webhook inbox off: claims, applies each event in a transaction of its own, and marks it in the same one.
 
+mod apply;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +9,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 
-use crate::audit::AuditEntry;
-use crate::base::actor::Actor;
+use crate::access::catalog::Catalog;
+use crate::base::clock::Clock;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Explained, Refusal, codes};
-use crate::base::id::WorkspaceId;
 use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
-use crate::billing::names::{action, subject};
-use crate::billing::provider::{BillingFact, BillingProvider, ProviderEvent};
-use crate::billing::subscription::{Change, Reduced, SubscriptionFact, effective, reduce};
-use crate::events::OutboxEvent;
-use crate::kernel::Kernel;
-use crate::store::{SystemStore, Tx};
+use crate::billing::provider::{BillingProvider, ProviderEvent};
+use crate::store::SystemStore;
 
 /// How many events one claim takes.
 const BATCH: u32 = 20;
@@ -34,16 +31,22 @@ const POLL: Duration = Duration::from_secs(5);
 /// The receiver's and the processor's side of the inbox. Any number of processes may run one.
 #[derive(Clone)]
 pub struct Processor {
-    kernel: Kernel,
+    clock: Arc<dyn Clock>,
+    catalog: Arc<Catalog>,
     system: Arc<dyn SystemStore>,
     provider: Arc<dyn BillingProvider>,
     wake: Arc<Notify>,
 }
 
 impl Processor {
-    /// Over the system's own login.
-    pub fn new(kernel: Kernel, system: Arc<dyn SystemStore>, provider: Arc<dyn BillingProvider>) -> Self {
-        Self { kernel, system, provider, wake: Arc::default() }
+    /// A processor of `provider`'s events, over the system's own database role.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        catalog: Arc<Catalog>,
+        system: Arc<dyn SystemStore>,
+        provider: Arc<dyn BillingProvider>,
+    ) -> Self {
+        Self { clock, catalog, system, provider, wake: Arc::default() }
     }
 
     /// Whose events it takes.
@@ -98,7 +101,7 @@ impl Processor {
     pub async fn drain(&self) -> Result<usize, Error> {
         let mut count = 0;
         loop {
-            let now = self.kernel.now();
+            let now = self.clock.now();
             let mut tx = self.system.begin("billing processor").await?;
             let claimed = tx.inbox().claim(BATCH, now, now + LEASE).await?;
             tx.commit().await?;
@@ -119,79 +122,11 @@ impl Processor {
         let Err(error) = applied.unwrap_or_else(|panic| Err(Error::broken(panic))) else { return Ok(()) };
         let text = Explained(&error).to_string();
         tracing::warn!(event = %event.event_id, kind = %event.kind, attempt = event.attempt, error = %text, "billing event failed");
-        let now = self.kernel.now();
+        let now = self.clock.now();
         let outcome = Outcome::Failed { error: text, retry_at: backoff(event.attempt).map(|wait| now + wait) };
         let mut tx = self.system.begin("billing processor").await?;
         tx.inbox().finish(event, &outcome, now).await?;
         Ok(tx.commit().await?)
-    }
-
-    async fn apply(&self, event: &ClaimedEvent) -> Result<(), Error> {
-        let fact = self.provider.read(&event.kind, &event.payload).map_err(Error::broken)?;
-        let mut tx = self.system.begin("billing processor").await?;
-        let now = self.kernel.now();
-        // First, because it locks the event: whoever finds it taken over stops before changing anything.
-        if !tx.inbox().finish(event, &Outcome::Processed, now).await? {
-            return Ok(());
-        }
-        match fact {
-            BillingFact::Subscription(fact) => self.subscription(&mut *tx, event, *fact).await?,
-            BillingFact::Ignored(why) => {
-                tracing::debug!(event = %event.event_id, kind = %event.kind, why, "billing event ignored")
-            }
-        }
-        Ok(tx.commit().await?)
-    }
-
-    async fn subscription(&self, tx: &mut dyn Tx, event: &ClaimedEvent, fact: SubscriptionFact) -> Result<(), Error> {
-        let provider = self.provider.name();
-        let workspace = self.workspace(tx, provider, &fact).await?;
-        let all = tx.subscriptions().of_workspace(workspace).await?;
-        let current =
-            all.iter().find(|s| s.provider == provider && s.provider_subscription == fact.provider_subscription);
-        let change = fact.change;
-        let reduced = reduce(current, fact, workspace, provider, self.kernel.catalog(), self.kernel.now())
-            .map_err(Error::broken)?;
-        let Reduced::Changed(next) = reduced else { return Ok(()) };
-        let what = match (current, change) {
-            (_, Change::Ended) => action::SUBSCRIPTION_CANCELLED,
-            (None, Change::Began | Change::Changed) => action::SUBSCRIPTION_CREATED,
-            (Some(_), Change::Began | Change::Changed) => action::SUBSCRIPTION_UPDATED,
-        };
-        tx.subscriptions().save(&next).await?;
-        let after: Vec<_> = all.iter().filter(|s| s.id != next.id).cloned().chain([(*next).clone()]).collect();
-        let (key, access) = effective(&after);
-        let plan = self.kernel.catalog().plan_of(key);
-        let ctx = Ctx::at(self.kernel.now());
-        tx.workspaces().set_plan(workspace, key, access, ctx.now).await?;
-        tx.limits().set_caps(workspace, &plan.limits).await?;
-        let meta = serde_json::json!({
-            "plan": plan.key, "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
-        });
-        let entry = AuditEntry::new(&ctx, Actor::System(provider), workspace, what).target("subscription", next.id);
-        tx.records().audit(entry.meta(meta.clone()));
-        tx.records().event(OutboxEvent::new(ctx.now, workspace, subject::SUBSCRIPTION_CHANGED, meta));
-        Ok(())
-    }
-
-    /// Finds and locks the workspace: of the subscription if it is known, else the one that checkout told the provider,
-    /// else the customer's.
-    async fn workspace(&self, tx: &mut dyn Tx, provider: &str, fact: &SubscriptionFact) -> Result<WorkspaceId, Error> {
-        let known = tx.subscriptions().workspace_of(provider, &fact.provider_subscription).await?;
-        let workspace = match known.or(fact.workspace) {
-            Some(workspace) => Some(workspace),
-            None => tx.subscriptions().workspace_of_customer(provider, &fact.provider_customer).await?,
-        };
-        let workspace = workspace.ok_or_else(|| {
-            Error::broken(
-                "no workspace is known for this subscription or customer, and the metadata has no `workspace_id`",
-            )
-        })?;
-        if tx.workspaces().lock(workspace).await? {
-            Ok(workspace)
-        } else {
-            Err(Error::broken(format!("the workspace {workspace} does not exist")))
-        }
     }
 }
 
