@@ -69,6 +69,8 @@ async fn start(command: &str, environment: &[(&str, String)], pool: usize) -> Re
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .env("APP_ADDR", &address)
         .env("POOL", pool.to_string())
+        // On a busy machine a call may wait long for its turn; an answer that is not 2xx would end the benchmark.
+        .env("POOL_WAIT", "30")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .kill_on_drop(true)

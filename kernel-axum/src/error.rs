@@ -59,9 +59,10 @@ impl From<StoreError> for ApiError {
             StoreError::Serialization | StoreError::Locked => {
                 retry_soon(&codes::BUSY, "the same rows are being changed by another request; try again in a second")
             }
-            StoreError::PoolShareExhausted => {
-                retry_soon(&codes::BUSY, "too many calls of this workspace run at once; try again in a second")
-            }
+            StoreError::PoolShareExhausted => retry_soon(
+                &codes::BUSY,
+                "too many of your calls, or of this workspace, run at once; try again in a second",
+            ),
             StoreError::Timeout => {
                 retry_soon(&codes::TIMEOUT, "the database took too long; try again, or ask for less at once")
             }

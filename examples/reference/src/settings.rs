@@ -1,6 +1,7 @@
 //! The environment, parsed once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use saas_kernel::BoxError;
 use saas_kernel::memory::mailer::MemoryMailer;
@@ -27,7 +28,7 @@ pub struct Settings {
     pub signing_key: Option<SigningKey>,
     /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` is a private Postgres.
     pub databases: Option<Databases>,
-    /// `POOL`.
+    /// `POOL` and `POOL_WAIT`.
     pub pool: PgOptions,
     /// Keeps mail instead of delivering it, and shows it at `/dev/mail`: on a developer's machine only.
     pub dev_mail: Option<MemoryMailer>,
@@ -76,6 +77,10 @@ impl Settings {
         let mut pool = PgOptions::app();
         if let Some(size) = optional("POOL") {
             pool.max_connections = size.parse().map_err(|_| "POOL must be a number of connections")?;
+        }
+        if let Some(seconds) = optional("POOL_WAIT") {
+            let wait = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            pool.acquire_timeout = wait.ok_or("POOL_WAIT must be a number of seconds")?;
         }
         Ok(Self {
             public_url,

@@ -11,7 +11,8 @@ SELECT format('policy %I ON %s', v.policy, r.name), format('it is missing or was
               v.kind, v.command, ' USING (' || v.qual || ')', ' WITH CHECK (' || v.withcheck || ')')
 FROM (VALUES
     ('memberships', 'oneself', 'RESTRICTIVE', 'INSERT', NULL, '(user_id = ( SELECT kernel.me() AS me))', 'a request can make anybody a member'),
-    ('memberships', 'self', 'PERMISSIVE', 'SELECT', '(user_id = ( SELECT kernel.me() AS me))', NULL, 'a person sees only their own memberships by it'),
+    ('memberships', 'self', 'PERMISSIVE', 'SELECT', '((user_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
+     'a person sees only their own memberships by it, and none in a scope that has a workspace'),
     ('invites', 'still_open', 'RESTRICTIVE', 'UPDATE', '((accepted_at IS NULL) AND (revoked_at IS NULL))', 'true',
      'a request can reopen an invite that was accepted or revoked'),
     ('api_keys', 'not_revoked', 'RESTRICTIVE', 'UPDATE', '(revoked_at IS NULL)', 'true', 'a request can make a revoked key work again')
