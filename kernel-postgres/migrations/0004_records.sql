@@ -17,6 +17,11 @@ CREATE TABLE kernel.audit_log (
     request_id   text        NOT NULL,
     PRIMARY KEY (workspace_id, at, id) -- also the order of the listing
 ) PARTITION BY RANGE (at);
+-- One for each filter of the listing, in the listing's order. An actor's and a target's id are of one kind only.
+CREATE INDEX audit_log_actor ON kernel.audit_log (workspace_id, actor_id, at, id);
+CREATE INDEX audit_log_action ON kernel.audit_log (workspace_id, action, at, id);
+CREATE INDEX audit_log_target ON kernel.audit_log (workspace_id, target_id, at, id);
+CREATE INDEX audit_log_target_type ON kernel.audit_log (workspace_id, target_type, at, id);
 
 CREATE TABLE kernel.outbox (
     workspace_id uuid        NOT NULL,

@@ -77,6 +77,8 @@ impl AuditLog for PgTx {
             .bind(&filter.target_type)
             .bind(&filter.target_id)
             .bind(page.fetch())
+            // Planned for the filters that are given: a plan that is kept serves any of them by none of their indexes.
+            .persistent(false)
             .fetch_all(self.conn())
             .await
             .store()?;

@@ -1,0 +1,63 @@
+//! Each filter of the audit log reads what it finds and no more.
+
+use saas_kernel::audit::AuditFilter;
+use saas_kernel::id::WorkspaceId;
+use saas_kernel::page::PageRequest;
+use saas_kernel::{BoxError, Tx};
+use saas_kernel_postgres::Migrations;
+use saas_kernel_postgres::testing::TestDb;
+use uuid::Uuid;
+
+type Result = std::result::Result<(), BoxError>;
+
+const LARGE: &str = "00000000-0000-7000-8000-00000000000a";
+
+/// One workspace with 20,000 entries, the oldest ten of which are what the filters look for, and many with five: what is true of
+/// workspaces on average is not of this one.
+const FILL: &str = "
+INSERT INTO kernel.audit_log (workspace_id, at, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, request_id)
+SELECT '00000000-0000-7000-8000-00000000000a', now() - g * interval '1 second', gen_random_uuid(), 'user',
+       ('00000000-0000-7000-8000-00000000000' || CASE WHEN g > 19990 THEN 'b' ELSE 'c' END)::uuid, 'usr',
+       CASE WHEN g > 19990 THEN 'rare' ELSE 'common' END, CASE WHEN g > 19990 THEN 'rare' ELSE 'common' END,
+       CASE WHEN g > 19990 THEN 'rare' ELSE 'prj_' || g END, '{}', 'req'
+FROM generate_series(1, 20000) g;
+INSERT INTO kernel.audit_log (workspace_id, at, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, request_id)
+SELECT w, now() - g * interval '1 minute', gen_random_uuid(), 'user', w, 'usr', 'common', 'common', 'prj_' || g, '{}', 'req'
+FROM (SELECT gen_random_uuid() AS w FROM generate_series(1, 6000)) w, generate_series(1, 5) g;
+ANALYZE kernel.audit_log";
+
+/// By this transaction, of all partitions.
+const READ: &str = "
+SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint FROM pg_stat_xact_user_tables
+WHERE relname LIKE 'audit\\_log%'";
+
+#[tokio::test]
+async fn a_filter_reads_little_in_the_largest_workspace_however_often_it_was_asked() -> Result {
+    let db = TestDb::new(&Migrations::kernel()).await?;
+    sqlx::raw_sql(FILL).execute(&mut db.admin().await?).await?;
+    let workspace = WorkspaceId::from(LARGE.parse::<Uuid>()?);
+    let rare = Some("rare".to_owned());
+    let by_actor = Some("00000000-0000-7000-8000-00000000000b".parse()?);
+    let any = AuditFilter::default();
+    let filters = [
+        ("none", any.clone(), 20),
+        ("actor", AuditFilter { actor_type: Some("user".to_owned()), actor_id: by_actor, ..any.clone() }, 10),
+        ("action", AuditFilter { action: rare.clone(), ..any.clone() }, 10),
+        ("kind of target", AuditFilter { target_type: rare.clone(), ..any.clone() }, 10),
+        ("target", AuditFilter { target_id: rare.clone(), ..any.clone() }, 10),
+        ("target with its kind", AuditFilter { target_type: rare.clone(), target_id: rare, ..any.clone() }, 10),
+        ("nothing that there is", AuditFilter { action: Some("never".to_owned()), ..any }, 0),
+    ];
+    let mut tx = db.system().await?.begin_system("test").await?;
+    // After some executions Postgres may plan a prepared statement for the average workspace and any filter.
+    for round in 1..=8 {
+        for (name, filter, expect) in &filters {
+            let before: i64 = sqlx::query_scalar(READ).fetch_one(tx.conn()).await?;
+            let page = tx.audit_log().list(workspace, filter, &PageRequest::first(20)).await?;
+            let read = sqlx::query_scalar::<_, i64>(READ).fetch_one(tx.conn()).await? - before;
+            assert_eq!(page.items.len(), *expect, "{name}");
+            assert!(read <= 50, "{name}, round {round}: {read} rows were read for {expect}");
+        }
+    }
+    Ok(())
+}
