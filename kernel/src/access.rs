@@ -1,4 +1,4 @@
-//! Who may do what. A permission is a type, a decision is a bit test, and a [`Can`] is the only proof a mutation accepts.
+//! Access control: permissions as types, roles, plans, and [`Can`], the proof of a permission that every mutation takes.
 
 pub mod catalog;
 mod grant;
