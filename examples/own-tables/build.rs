@@ -1,4 +1,4 @@
-//! A new migration file alone must lead to a new build.
+//! Rebuilds when a migration file is added: cargo does not notice that by itself.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -1,4 +1,4 @@
-//! The audit log, read.
+//! Repository of the audit log.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Beginning a transaction so that a caller who leaves in the middle leaves none behind.
+//! Begins transactions such that a dropped future leaves no open transaction behind.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use crate::error::PgResult;
 
 type Begun = Result<Transaction<'static, Postgres>, sqlx::Error>;
 
-/// Sends `sql`, which begins with `BEGIN` and holds nothing from outside but typed ids, on `connection`.
+/// Sends `sql`, which starts with `BEGIN` and contains nothing from outside but typed ids, on `connection`.
 pub(crate) async fn begin(
     connection: PoolConnection<Postgres>,
     sql: String,
@@ -20,9 +20,9 @@ pub(crate) async fn begin(
     Unbroken(Some(begin)).await.store()
 }
 
-/// sqlx counts a transaction as open only once the answer to `BEGIN` is here: dropped before that, the connection would go
-/// back to the pool with the transaction and its scope still open. So the future is driven to its end in any case: by the
-/// caller, or, when the caller is gone, by a task of its own, which then drops the transaction and so rolls it back.
+/// Drives the `BEGIN` to its end even if the caller drops the future. sqlx counts a transaction as open only once `BEGIN` was
+/// answered: dropped before, the connection would return to the pool with the transaction and its scope still open. If the
+/// caller is gone, a task finishes the `BEGIN` and then drops the transaction, which rolls it back.
 struct Unbroken<F: Future<Output = Begun> + Send + Unpin + 'static>(Option<F>);
 
 impl<F: Future<Output = Begun> + Send + Unpin + 'static> Future for Unbroken<F> {

@@ -1,4 +1,4 @@
-//! Counters, subscriptions and the webhook inbox.
+//! Billing repositories: usage counters, subscriptions and the webhook inbox.
 
 mod inbox;
 mod limits;

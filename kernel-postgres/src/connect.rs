@@ -1,4 +1,4 @@
-//! Connecting, and refusing to when the login could walk around row-level security.
+//! Connection pools. Connecting as a database role that can bypass row-level security is refused.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use sqlx::{Connection, PgPool};
 
 use crate::migrate::KERNEL;
 
-/// How a pool is made.
+/// Options of a connection pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PgOptions {
-    /// At most so many connections. 2 to 4 per core serve requests best; more only queue inside Postgres.
+    /// Maximum number of connections. 2 to 4 per core serve requests best; more only queue inside Postgres.
     pub max_connections: u32,
-    /// At most so many of them serve one workspace, one caller (a person or an API key), or one client address before the
-    /// caller is known, at a time, so that one rush leaves connections to the others; half of them if `None`. Set it to
-    /// `max_connections` where one workspace is most of the load. The system's pool has no shares.
+    /// Maximum number of these connections that serve one workspace, one caller (a person or an API key), or one client
+    /// address before the caller is known, at the same time, so that a burst of calls leaves connections to the others; half
+    /// of them if `None`. Set it to `max_connections` where one workspace is most of the load. The system's pool has no
+    /// shares.
     pub share: Option<u32>,
-    /// How long a caller waits for one before `unavailable`.
+    /// Time that a caller waits for a connection before the call fails with `unavailable`.
     pub acquire_timeout: Duration,
 }
 
 impl PgOptions {
-    /// For requests.
+    /// Defaults for requests.
     pub fn app() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -32,63 +33,65 @@ impl PgOptions {
         }
     }
 
-    /// For workers and the webhook receiver.
+    /// Defaults for workers and the webhook receiver.
     pub fn system() -> Self {
         Self { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(3) }
     }
 
-    /// How many connections one share has; at least 1.
+    /// Number of connections in one share; at least 1.
     pub(crate) fn share_size(&self) -> usize {
         let share = self.share.unwrap_or(self.max_connections.div_ceil(2));
         usize::try_from(share).unwrap_or(usize::MAX).max(1)
     }
 }
 
-/// Why a login was refused, and what to run.
+/// Why connecting was refused, and what to do.
 #[derive(thiserror::Error)]
 pub enum ConnectError {
-    /// The URL is not one.
-    #[error("the database URL cannot be read: {0}; it looks like postgres://kernel_app:password@host:5432/database")]
+    /// The database URL is invalid.
+    #[error("the database URL is invalid: {0}; use one such as postgres://kernel_app:password@host:5432/database")]
     Url(#[source] sqlx::Error),
-    /// Nobody answers, or not to this login.
-    #[error("Postgres does not let {login} in: {source}")]
+    /// Postgres cannot be reached, or refuses this database role.
+    #[error(
+        "cannot connect to Postgres as the database role `{login}`: {source}; check the URL, the password and that the server runs"
+    )]
     Connect {
-        /// The login that tried.
+        /// Name of the database role that tried to connect.
         login: String,
-        /// What Postgres or the network said.
+        /// Error of Postgres or the network.
         #[source]
         source: sqlx::Error,
     },
-    /// The login could see or change every workspace's rows.
+    /// The database role could bypass row-level security, or is not the one that the policies are for.
     #[error(
-        "the login `{login}` is not safe to serve requests with:\n{problems}\nUse the login `{expected}` instead; to make it: {mend}"
+        "connecting as the database role `{login}` is refused, because it is not safe for this use:\n{problems}\nUse the database role `{expected}` instead; to create it: {mend}"
     )]
     Unsafe {
-        /// The login that tried.
+        /// Name of the database role that tried to connect.
         login: String,
-        /// What it may do, one a line.
+        /// What makes the role unsafe, one reason per line.
         problems: String,
-        /// The login that is meant for this.
+        /// Name of the database role to use.
         expected: &'static str,
-        /// The SQL that makes it.
+        /// How to create that role.
         mend: String,
     },
-    /// The schema is not the one this version needs.
+    /// The schema is older than this version needs.
     #[error(
         "the database is at schema version {found}, this version needs {needed}; run `migrate` with the owner's URL first"
     )]
     Schema {
-        /// What is there; 0 for nothing.
+        /// Version of the database's schema; 0 if there is none.
         found: i64,
-        /// What this version was built for.
+        /// Version that this program needs.
         needed: i64,
     },
 }
 
 saas_kernel::debug_explains!(ConnectError);
 
-/// How long a connection may rest before it is asked for a sign of life. Short: after Postgres restarted, the first caller
-/// finds a live connection and not a dead one.
+/// Idle time after which a connection is pinged before it is used, so that after a restart of Postgres the first caller gets a
+/// live connection.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 pub(crate) async fn pool(url: &str, options: PgOptions, expected: &'static str) -> Result<PgPool, ConnectError> {
@@ -114,12 +117,12 @@ pub(crate) async fn pool(url: &str, options: PgOptions, expected: &'static str) 
     Ok(pool)
 }
 
-/// The schema this version was built for.
+/// Schema version that this program needs.
 pub(crate) fn needed_version() -> i64 {
     KERNEL.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// The newest applied migration; 0 when there is none to be seen.
+/// Version of the newest applied migration; 0 if there is none.
 pub(crate) async fn schema_version(pool: &PgPool) -> i64 {
     let version = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success");
     version.fetch_one(pool).await.unwrap_or_default()
@@ -136,7 +139,7 @@ struct Powers {
     member_of: Option<String>,
 }
 
-/// Of the login itself (`session_user`): a role taken on by a connection option can be put off again.
+/// Checks the role that connected (`session_user`): a role that was assumed by a connection option can be left again.
 const POWERS: &str = "
 SELECT session_user::text AS login, current_user::text AS acts_as, r.rolsuper AS superuser, r.rolbypassrls AS bypasses,
        r.rolcreaterole OR r.rolreplication AS creates_roles,
@@ -153,28 +156,37 @@ async fn refuse_unsafe(pool: &PgPool, expected: &'static str) -> Result<Result<(
     let login = powers.login;
     let mut problems = Vec::new();
     if powers.superuser {
-        problems.push("  it is a superuser: row-level security does not apply to it".to_owned());
+        problems.push("  it is a superuser, so row-level security does not apply to it".to_owned());
     }
     if powers.bypasses {
-        problems.push(format!("  it has BYPASSRLS; ALTER ROLE \"{login}\" NOBYPASSRLS"));
+        problems.push(format!(
+            "  it has BYPASSRLS, so row-level security does not apply to it; ALTER ROLE \"{login}\" NOBYPASSRLS"
+        ));
     }
     if powers.creates_roles && !powers.superuser {
-        problems.push(format!("  it has CREATEROLE or REPLICATION; ALTER ROLE \"{login}\" NOCREATEROLE NOREPLICATION"));
+        problems.push(format!(
+            "  it has CREATEROLE or REPLICATION, which can give access to all rows; \
+             ALTER ROLE \"{login}\" NOCREATEROLE NOREPLICATION"
+        ));
     }
     if let Some(tables) = powers.owns {
         problems.push(format!(
-            "  it owns {tables}: an owner can switch row-level security off; ALTER TABLE … OWNER TO kernel_owner"
+            "  it owns {tables}, so it can disable row-level security there; ALTER TABLE … OWNER TO kernel_owner"
         ));
     }
     if let Some(roles) = powers.member_of {
-        problems.push(format!("  it is a member of {roles}; REVOKE {roles} FROM \"{login}\""));
+        problems
+            .push(format!("  it is a member of {roles}, so it can act as that role; REVOKE {roles} FROM \"{login}\""));
     }
     if powers.acts_as != login {
-        problems.push(format!("  it acts as {}, which it can stop at any moment; log in as that role", powers.acts_as));
+        problems.push(format!(
+            "  it acts as {} only by a connection option, which it can undo; connect as that role instead",
+            powers.acts_as
+        ));
     }
-    // The policies name the two logins: the system's would show requests every workspace, any other's nothing.
+    // The policies name the two roles: kernel_system would see every workspace's rows in requests, any other role none.
     if problems.is_empty() && login != expected {
-        problems.push(format!("  the policies are made for {expected}; are the two URLs swapped?"));
+        problems.push(format!("  the row-level security policies are for {expected}; are the two URLs swapped?"));
     }
     if problems.is_empty() {
         return Ok(Ok(()));

@@ -1,4 +1,4 @@
-//! Reads the catalog of a database and tells what would let one workspace reach another's rows, with the SQL that mends it.
+//! The doctor: reports schema defects that could leak rows across tenants, with the SQL that fixes each.
 //!
 //! ```no_run
 //! # async fn check() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,17 +30,17 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-/// One thing that is wrong.
+/// A defect that the doctor found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The check's name, which stays the same from version to version: `policy_too_wide`.
+    /// Stable name of the check, such as `policy_too_wide`.
     pub check: &'static str,
-    /// What it is about, as SQL names it: `app.tasks`, `policy anyone ON app.tasks`, `role kernel_app`.
+    /// The defective object, as SQL names it: `app.tasks`, `policy anyone ON app.tasks`, `role kernel_app`.
     pub object: String,
-    /// What is wrong with it, and what that lets happen.
+    /// What is wrong, and what it makes possible.
     pub problem: String,
-    /// The SQL that mends it, for a superuser or, where no role is changed, the owner. Where a person has to decide, it begins
-    /// with `--` and tells what.
+    /// SQL that fixes the defect, to be run by a superuser or, where no role is changed, by the owner. Where a person has to
+    /// decide, it starts with `--` and says what to do.
     pub fix: String,
 }
 
@@ -50,25 +50,25 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Why the catalog could not be read. A database that was read and is in a bad state is a list of [`Finding`]s.
+/// Why the database could not be examined. Defects that were found are not errors but [`Finding`]s.
 #[derive(thiserror::Error)]
 pub enum DoctorError {
-    /// The URL is not one, or nobody answers.
-    #[error("the database URL does not work: {0}")]
+    /// The URL is invalid, or the database cannot be reached.
+    #[error("cannot connect to the database: {0}; check the URL")]
     Connect(#[source] sqlx::Error),
-    /// There is no schema to examine.
+    /// The database has no kernel schema to examine.
     #[error(
         "this database has no kernel schema; run `migrate` with the owner's URL first, and check the database's name"
     )]
     NotMigrated,
-    /// Postgres did not answer.
+    /// A query of the catalog failed.
     #[error("the catalog could not be read: {0}; the doctor needs PostgreSQL 15 or newer")]
     Catalog(#[source] sqlx::Error),
 }
 
 saas_kernel::debug_explains!(DoctorError);
 
-/// A finding that somebody decided to live with.
+/// A finding that was accepted, with the reason.
 #[derive(Clone, Copy, Debug)]
 struct Exception {
     check: &'static str,
@@ -77,54 +77,54 @@ struct Exception {
     why: &'static str,
 }
 
-/// The examination, with what the product decided to live with.
+/// The doctor, with the findings that the product accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Doctor {
     accepted: Vec<Exception>,
 }
 
 impl Doctor {
-    /// Accepts what the kernel's own schema does on purpose and nothing else.
+    /// Creates a doctor that accepts only the kernel's own exceptions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Leaves one finding out, named by its check and object as [`Finding`] has them; `why` is for who reads the code. One that
-    /// no longer applies is itself a finding (`stale_exception`), so the list only shrinks.
+    /// Accepts one finding, identified by its check and object as in [`Finding`]; `why` documents the reason in the code. An
+    /// exception that no longer applies is reported as `stale_exception`, so that the list only shrinks.
     #[must_use]
     pub fn accept(mut self, check: &'static str, object: &'static str, why: &'static str) -> Self {
         self.accepted.push(Exception { check, object, why });
         self
     }
 
-    /// The names that a [`Finding`] of the database can have, in the order of the report; `stale_exception` is not of the database.
+    /// The names of all checks, in the order of the report; `stale_exception` is not among them.
     pub fn checks() -> impl Iterator<Item = &'static str> {
         checks::names()
     }
 
-    /// Examines the whole database but the system's schemas, over the owner's or an administrator's URL.
+    /// Examines all schemas of the database but Postgres' own, connecting with the owner's or an administrator's URL.
     ///
     /// # Errors
-    /// See [`DoctorError`]; what is wrong in the database is in the list.
+    /// See [`DoctorError`]; defects are in the returned list.
     pub async fn examine_url(&self, url: &str) -> Result<Vec<Finding>, DoctorError> {
         let options = PgConnectOptions::from_str(url).map_err(DoctorError::Connect)?;
         let options = options.application_name("saas-kernel doctor");
         let mut connection = options.connect().await.map_err(DoctorError::Connect)?;
         let findings = self.examine(&mut connection).await;
-        // Best effort: nothing was written, closing politely is only manners.
+        // Best effort: nothing was written, so a failure to close does not matter.
         let _ = connection.close().await;
         findings
     }
 
-    /// Examines the database of `connection`, also within an open transaction, whose changes it sees. It reads the catalog and
-    /// writes nothing: Postgres holds it to that.
+    /// Examines the database of `connection`, also within an open transaction, whose changes it sees. It reads the catalog in a
+    /// read-only transaction.
     ///
     /// # Errors
-    /// See [`DoctorError`]; what is wrong in the database is in the list.
+    /// See [`DoctorError`]; defects are in the returned list.
     pub async fn examine(&self, connection: &mut PgConnection) -> Result<Vec<Finding>, DoctorError> {
         let mut tx = connection.begin().await.map_err(DoctorError::Catalog)?;
-        // Names and expressions then come out fully qualified, whatever the login's search path is. Compiling costs more than it
-        // gains here: estimates for the catalog are high, and the catalog is small.
+        // Names and expressions are then fully qualified, whatever the role's search path is. JIT compilation costs more than
+        // it gains here.
         let read_only = "SET LOCAL transaction_read_only = on; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off";
         sqlx::raw_sql(read_only).execute(&mut *tx).await.map_err(DoctorError::Catalog)?;
         let migrated: bool = sqlx::query_scalar("SELECT to_regprocedure('kernel.protect(regclass, text)') IS NOT NULL")
@@ -162,7 +162,7 @@ impl Exception {
         Finding {
             check: "stale_exception",
             object: self.object.to_owned(),
-            problem: format!("`{}` is accepted for it and no longer found", self.check),
+            problem: format!("`{}` is accepted for it, but is no longer found", self.check),
             fix: format!("-- remove .accept({:?}, {:?}, …) from the code", self.check, self.object),
         }
     }

@@ -1,13 +1,13 @@
-//! sqlx's errors in the kernel's words.
+//! Translates sqlx errors to the kernel's [`StoreError`].
 
 use saas_kernel::{BoxError, StoreError};
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 
-/// `.store()` on an sqlx result: `?` then works wherever a [`StoreError`] does. A trait, because the orphan rule forbids
-/// `From<sqlx::Error> for StoreError`.
+/// Adds `.store()` to sqlx results, which translates the error, so that `?` works where a [`StoreError`] is expected. It is a
+/// trait because the orphan rule forbids `From<sqlx::Error> for StoreError`.
 pub trait PgResult<T> {
-    /// The same result, with the error's meaning.
+    /// Translates the error of the result to a [`StoreError`].
     fn store(self) -> Result<T, StoreError>;
 }
 
@@ -17,7 +17,7 @@ impl<T> PgResult<T> for Result<T, Error> {
     }
 }
 
-/// What an sqlx error means to the kernel.
+/// The [`StoreError`] that an sqlx error means.
 pub(crate) fn meaning(error: Error) -> StoreError {
     match &error {
         Error::Database(database) => of_database(&**database).unwrap_or_else(|| StoreError::Backend(Box::new(error))),
@@ -32,7 +32,7 @@ pub(crate) fn meaning(error: Error) -> StoreError {
     }
 }
 
-/// By SQLSTATE (PostgreSQL documentation, appendix A).
+/// Translates by SQLSTATE (PostgreSQL documentation, appendix A).
 fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
     let constraint = || error.constraint().unwrap_or("unknown").to_owned();
     let code = error.code()?;
@@ -44,7 +44,7 @@ fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
         "40001" | "40P01" => StoreError::Serialization,
         "55P03" => StoreError::Locked,
         "57014" => StoreError::Timeout,
-        // shutting down, crashed, starting up, idle in transaction for too long, a standby after a fail-over
+        // shutting down, crashed, starting up, idle in transaction for too long, read-only standby after a failover
         "57P01" | "57P02" | "57P03" | "25P03" | "25006" => StoreError::Unavailable(text(error)),
         // no connection; no resources
         code if code.starts_with("08") || code.starts_with("53") => StoreError::Unavailable(text(error)),
@@ -72,7 +72,7 @@ fn text(error: &dyn DatabaseError) -> BoxError {
     error.to_string().into()
 }
 
-/// A stored value that no version of this adapter writes: names table and column.
+/// The error for a stored value that this version cannot read; names table and column.
 pub(crate) fn bad_row(table: &'static str, column: &'static str, value: &str) -> StoreError {
     StoreError::backend(format!("kernel.{table}.{column} holds `{value}`, which this version cannot read"))
 }

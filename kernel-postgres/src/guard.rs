@@ -1,3 +1,3 @@
-//! Idempotency.
+//! Idempotency keys.
 
 mod idempotency;

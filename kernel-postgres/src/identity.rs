@@ -1,4 +1,4 @@
-//! Accounts, sessions and the look-ups before a scope is known.
+//! Identity repositories: accounts, sessions, API keys, and the look-ups that precede a scope.
 
 mod api_keys;
 pub(crate) mod lookups;

@@ -1,12 +1,13 @@
-//! The SaaS kernel's system of record: Postgres, with row-level security behind every tenant table.
+//! The SaaS kernel's database adapter: Postgres, with row-level security on every tenant table.
 //!
-//! Two logins are two types: [`PgStore`] is what requests use and sees one workspace at a time; [`PgSystem`] is for workers,
-//! the webhook receiver and staff. [`Migrations`] run with the owner's URL, apart from both.
+//! There is one type per database role: [`PgStore`] is used by requests and sees one workspace at a time; [`PgSystem`] is used
+//! by workers, the webhook receiver and staff. [`Migrations`] run with the owner's URL, independent of both.
 //!
-//! [`doctor`] tells what in a database would let one workspace reach another's rows; `testing::assert_tenant_isolation` tries.
+//! [`doctor`] reports schema defects that could leak rows across tenants; `testing::assert_tenant_isolation` tries to access
+//! other tenants' rows.
 //!
-//! The same file name means the same thing here and in `saas-kernel`: `tenancy/workspaces.rs` implements the repository
-//! that `saas_kernel::tenancy::workspaces` declares.
+//! Files have the same names as in `saas-kernel`: `tenancy/workspaces.rs` implements the repository that
+//! `saas_kernel::tenancy::workspaces` declares.
 #![warn(missing_docs)]
 
 mod audit;

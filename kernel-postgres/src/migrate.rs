@@ -1,7 +1,7 @@
-//! Migrations: the kernel's own in schema `kernel`, then the product's in its schema, as `kernel_owner`, with the owner's
-//! URL and never at start-up of a server. Several replicas may run them at once: one works, the others wait.
+//! Migrations: the kernel's own in schema `kernel`, then the product's in its schema. They run as `kernel_owner`, with the
+//! owner's URL and never at the start of a server. Several processes may run them at once: one works, the others wait.
 //!
-//! The wait is a session lock, so the owner's URL must lead to Postgres itself and not to a transaction pooler.
+//! Waiting uses a session lock, so the owner's URL must lead to Postgres itself and not to a transaction pooler.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,23 +19,23 @@ pub struct Migrations {
     product: Option<&'static Migrator>,
 }
 
-/// Why the schema was not brought up to date. What was applied before stays; running it again goes on from there.
+/// Why the migrations were not all applied. Those that were applied stay; the next run continues after them.
 #[derive(thiserror::Error)]
 pub enum MigrateError {
-    /// The URL is not one, or nobody answers.
-    #[error("the owner's database URL does not work: {0}")]
+    /// The URL is invalid, or the database cannot be reached.
+    #[error("cannot connect to the database with the owner's URL: {0}; check the URL")]
     Connect(#[source] sqlx::Error),
-    /// The login is not a member of `kernel_owner`.
+    /// The database role is not a member of `kernel_owner`.
     #[error(
-        "this login cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql in this database as an administrator, then GRANT kernel_owner TO this login"
+        "this database role cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql in this database as an administrator, then GRANT kernel_owner TO this role"
     )]
     Owner(#[source] sqlx::Error),
-    /// A migration failed or was changed after it was applied.
+    /// A migration failed, or was changed after it was applied.
     #[error("{whose} migrations: {source}")]
     Migration {
         /// `the kernel's` or `the product's`.
         whose: &'static str,
-        /// What went wrong.
+        /// The underlying error.
         #[source]
         source: SqlxMigrateError,
     },
@@ -44,19 +44,19 @@ pub enum MigrateError {
 saas_kernel::debug_explains!(MigrateError);
 
 impl Migrations {
-    /// Only the kernel's.
+    /// The kernel's migrations only.
     pub fn kernel() -> Self {
         Self::default()
     }
 
-    /// And the product's, from `sqlx::migrate!("migrations")`. Keep them in a schema of their own.
+    /// Adds the product's migrations, from `sqlx::migrate!("migrations")`. Keep their tables in a schema of their own.
     #[must_use]
     pub fn product(mut self, product: &'static Migrator) -> Self {
         self.product = Some(product);
         self
     }
 
-    /// Brings the database at `owner_url` up to date and tells how many migrations it applied.
+    /// Applies all pending migrations to the database at `owner_url` and returns how many were applied.
     ///
     /// # Errors
     /// See [`MigrateError`].
@@ -68,12 +68,12 @@ impl Migrations {
             applied +=
                 run(&with_table(product, "kernel.product_migrations", None), &mut owner, "the product's").await?;
         }
-        // Best effort: everything is committed, closing politely is only manners.
+        // Best effort: everything is committed, so a failure to close does not matter.
         let _ = owner.close().await;
         Ok(applied)
     }
 
-    /// What [`Migrations::run`] would apply, in order: `0001 access`.
+    /// Names of the migrations that [`Migrations::run`] would apply, in order, such as `0001 access`.
     ///
     /// # Errors
     /// See [`MigrateError`].
@@ -92,7 +92,7 @@ impl Migrations {
 
 #[cfg(feature = "testing")]
 impl Migrations {
-    /// Of all migrations' checksums; not for anything that an adversary could profit from.
+    /// Checksum of all migrations. Not cryptographic: use it only to detect changes.
     pub(crate) fn checksum(&self) -> [u8; 8] {
         let mut sum = [0u8; 8];
         let all = KERNEL.iter().chain(self.product.into_iter().flat_map(Migrator::iter));
@@ -131,41 +131,42 @@ async fn run(migrator: &Migrator, owner: &mut PgConnection, whose: &'static str)
     Ok(count(owner, &table).await.saturating_sub(before))
 }
 
-/// How many are applied; 0 when the table is not there yet.
+/// Number of applied migrations; 0 if the table does not exist yet.
 async fn count(owner: &mut PgConnection, table: &str) -> usize {
     let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
     let count: Result<i64, _> = sqlx::query_scalar(sql).fetch_one(owner).await;
     count.ok().and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
 }
 
-/// Connects and becomes `kernel_owner`, so that everything made belongs to a role nobody logs in as.
+/// Connects and becomes `kernel_owner`, so that all created objects belong to a role that nobody connects as.
 async fn as_owner(url: &str) -> Result<PgConnection, MigrateError> {
     let options =
         PgConnectOptions::from_str(url).map_err(MigrateError::Connect)?.application_name("saas-kernel migrate");
     let options = options.log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(60));
     let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
     sqlx::query("SET ROLE kernel_owner").execute(&mut connection).await.map_err(MigrateError::Owner)?;
-    // Two migrators at once: one works, the other waits here for as long as it takes. The lock goes with the connection.
+    // If two processes migrate at once, the second waits here as long as needed. The lock ends with the connection.
     sqlx::query("SELECT pg_advisory_lock(hashtext('kernel.migrate'))")
         .execute(&mut connection)
         .await
         .map_err(MigrateError::Connect)?;
-    // A migration that waits for a table's lock holds up everybody who comes after it: give up and be run again.
+    // A migration that waits for a table's lock blocks all later statements on the table: it gives up after a while and can be
+    // run again.
     sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await.map_err(MigrateError::Connect)?;
     Ok(connection)
 }
 
-/// A login, for [`create_roles`].
+/// A database role that the app connects as, created by [`create_roles`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// `kernel_app`: requests.
+    /// `kernel_app`, for requests.
     App,
-    /// `kernel_system`: workers, the webhook receiver, staff.
+    /// `kernel_system`, for workers, the webhook receiver and staff.
     System,
 }
 
 impl Role {
-    /// The login's name.
+    /// Name of the database role.
     pub const fn name(self) -> &'static str {
         match self {
             Role::App => "kernel_app",
@@ -174,11 +175,11 @@ impl Role {
     }
 }
 
-/// Makes the four roles in the cluster and lets `kernel_owner` work in the URL's database. Needs an administrator's URL;
-/// repeating it changes nothing. Passwords are yours to set: `ALTER ROLE kernel_app PASSWORD '…'`.
+/// Creates the four roles in the cluster, and gives `kernel_owner` access to the URL's database. Needs an administrator's URL;
+/// running it again changes nothing. It sets no passwords: `ALTER ROLE kernel_app PASSWORD '…'`.
 ///
 /// # Errors
-/// What Postgres says.
+/// The errors of Postgres.
 pub async fn create_roles(administrator_url: &str) -> Result<(), sqlx::Error> {
     let mut connection = PgConnectOptions::from_str(administrator_url)?.connect().await?;
     sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut connection).await?;

@@ -1,4 +1,4 @@
-//! Pages of lists, as three binds: after when, after which id, and how many.
+//! Binds a page request as three parameters: time and id of the position, and the number of rows.
 
 use saas_kernel::page::PageRequest;
 use sqlx::Postgres;
@@ -6,7 +6,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 
 pub(crate) trait BindPage {
-    /// Binds where the page begins, both `NULL` for the first, and how many rows to fetch.
+    /// Binds the position after which the page begins, both `NULL` for the first page, and the number of rows to fetch.
     fn bind_page(self, page: &PageRequest) -> Self;
 }
 

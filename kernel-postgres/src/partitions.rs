@@ -1,4 +1,4 @@
-//! Adding the monthly partitions of the append-only tables while readers and writers go on.
+//! Adds the monthly partitions of the append-only tables without blocking readers and writers.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use sqlx::PgPool;
 
 use crate::error::{PgResult, meaning};
 
-/// How often one partition is tried while others use its table. An attempt waits at most 100 ms (`migrations/0006_partitions.sql`).
+/// Number of attempts to add a partition while others use its table. An attempt waits at most 100 ms
+/// (`migrations/0006_partitions.sql`).
 const ATTEMPTS: u32 = 5;
 
 /// Pause after the first attempt; each further one is twice as long.
@@ -17,34 +18,34 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// One month's partition of one table.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Partition {
-    /// The partitioned table in schema `kernel`: `audit_log`.
+    /// Name of the partitioned table in schema `kernel`, such as `audit_log`.
     pub parent: String,
-    /// The first day of the month, in UTC.
+    /// First day of the month, in UTC.
     pub month: NaiveDate,
 }
 
 /// A partition that could not be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingPartition {
-    /// Which one.
+    /// The partition.
     pub partition: Partition,
-    /// Why, and what to do.
+    /// Why it could not be added, and what to do.
     pub reason: String,
 }
 
-/// What [`PgSystem::ensure_partitions`](crate::PgSystem::ensure_partitions) did.
+/// Result of [`PgSystem::ensure_partitions`](crate::PgSystem::ensure_partitions).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionReport {
-    /// What this call added.
+    /// Partitions that this call added.
     pub added: Vec<Partition>,
-    /// What is still missing; each was logged as an error.
+    /// Partitions that are still missing; each was logged as an error.
     pub missing: Vec<MissingPartition>,
 }
 
-/// What came of the attempts at one partition.
+/// Result of the attempts to add one partition.
 enum Outcome {
     Added,
-    /// Another copy of the app was faster.
+    /// Another copy of the app added it first.
     Exists,
     InUse,
     Failed(String),
@@ -67,7 +68,7 @@ pub(crate) async fn ensure(pool: &PgPool) -> Result<PartitionReport, StoreError>
     if in_use.is_empty() && failed.is_empty() {
         return Ok(report);
     }
-    // Asked again: another copy of the app may have added them meanwhile.
+    // Checked again: another copy of the app may have added them in the meantime.
     for partition in missing(pool).await? {
         let why = failed.iter().find(|failure| failure.partition == partition);
         let in_use = || {

@@ -1,4 +1,4 @@
-//! The records buffer, and its flush: one statement for all audit entries and events of a transaction.
+//! The buffer of a transaction's records, and its flush: one statement for all audit entries and events.
 
 use saas_kernel::StoreError;
 use saas_kernel::access::Standing;
@@ -26,12 +26,12 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Whether places of the limit were taken in another workspace: the credit in the transaction is one for both.
+    /// Whether the limit was reserved in another workspace: the credit in the transaction does not distinguish workspaces.
     pub(crate) fn reserved_elsewhere(&self, workspace: Uuid, key: &str) -> bool {
         self.reserved.iter().any(|(known, of)| of == key && *known != workspace)
     }
 
-    /// Notes that places of a limit were taken, so that the flush can give back those that no row came for.
+    /// Remembers that a limit was reserved, so that the flush can give back reservations that no row used.
     pub(crate) fn reserved(&mut self, workspace: Uuid, key: &str) {
         if !self.reserved.iter().any(|(_, known)| known == key) {
             self.reserved.push((workspace, key.to_owned()));
@@ -102,7 +102,7 @@ impl Records for Buffer {
 const AUDIT: &str = "INSERT INTO kernel.audit_log
     (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip, user_agent, request_id) ";
 const OUTBOX: &str = "INSERT INTO kernel.outbox (workspace_id, id, subject, body) ";
-/// What is left of a reservation when everything is written: places for which no row came (an upsert that found one, say).
+/// Reservations that are left when everything is written, because no row used them (for example an upsert that found a row).
 const LEFT: &str = "nullif(current_setting('kernel_credit.' || ";
 const GIVE_BACK: &str = "UPDATE kernel.usage SET used = used - $3 WHERE workspace_id = $1 AND key = $2";
 
@@ -111,7 +111,7 @@ impl Buffer {
         self.audit.is_empty() && self.events.is_empty()
     }
 
-    /// Takes out what fits into one statement: Postgres binds at most 65 535 values.
+    /// Takes as many records as fit into one statement: Postgres binds at most 65 535 values.
     fn take_part(&mut self) -> Self {
         let part = |len: usize| ..len.min(1000);
         Self {
@@ -121,8 +121,8 @@ impl Buffer {
         }
     }
 
-    /// One statement for all: the parts are joined as CTEs. Plain values, and not arrays or JSON that Postgres would have
-    /// to take apart, as nearly every transaction has one or two records; so there are few shapes, and each is prepared.
+    /// Builds one statement for all records, joined as CTEs. It binds plain values instead of arrays or JSON, because nearly
+    /// every transaction has one or two records; so there are few statement shapes, and each is prepared.
     fn into_statement(
         self,
         reserved: &[(Uuid, String)],
@@ -171,11 +171,11 @@ impl PgTx {
         let mut buffer = std::mem::take(&mut self.buffer);
         let (response, freed) = (buffer.response.take(), buffer.freed.take());
         let reserved = std::mem::take(&mut buffer.reserved);
-        // One statement even when there is nothing to write: after a failed one Postgres answers COMMIT with a rollback, and
-        // sqlx takes that for a success.
+        // One statement even if there is nothing to write: after a failed statement Postgres answers COMMIT with a rollback,
+        // which sqlx reports as success.
         let left = loop {
             let part = buffer.take_part();
-            let usual = part.audit.len() + part.events.len() <= 8; // others are not worth a place among the prepared
+            let usual = part.audit.len() + part.events.len() <= 8; // larger statements are rare and not worth preparing
             let mut statement = part.into_statement(&reserved, self.standing());
             let flushed =
                 statement.build_query_as().persistent(usual).fetch_one(self.conn_for_blocking_statement()).await;

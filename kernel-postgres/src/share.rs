@@ -1,5 +1,6 @@
-//! Shares of the pool: how many connections one workspace, one caller or one client address holds at a time. Callers that wait for
-//! each other in Postgres, on the same row, hold a connection each; without shares thirty of them would leave none to anybody else.
+//! Shares of the connection pool: how many connections one workspace, one caller or one client address may hold at a time.
+//! Calls that wait for each other on the same row hold a connection each; without shares thirty of them would leave none to
+//! the others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,18 +14,18 @@ use saas_kernel::id::{ApiKeyId, UserId, WorkspaceId};
 use saas_kernel::store::Scope;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Whose share of the pool.
+/// The owner of a share of the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum ShareOf {
     Workspace(WorkspaceId),
     Person(UserId),
     ApiKey(ApiKeyId),
-    /// Of callers that are not known yet.
+    /// Client address of callers that are not known yet.
     Address(IpAddr),
 }
 
 impl ShareOf {
-    /// The share of a known caller; the system has none.
+    /// The share of a known caller; `None` for the system, which has no share.
     pub(crate) fn actor(actor: Actor) -> Option<Self> {
         match actor {
             Actor::User(user) | Actor::Staff { staff: user, .. } => Some(Self::Person(user)),
@@ -39,7 +40,7 @@ impl ShareOf {
     }
 }
 
-/// The shares that hold connections at this moment.
+/// The shares that currently hold connections.
 pub(crate) struct Shares {
     size: usize,
     patience: Duration,
@@ -47,23 +48,23 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Each has `size` connections; whoever has waited for `patience` is told to come again.
+    /// Creates shares of `size` connections each. A caller that waited for `patience` is refused.
     pub(crate) fn new(size: usize, patience: Duration) -> Self {
         Self { size, patience, held: Mutex::default() }
     }
 
-    /// A place in the share, if one is free.
+    /// Takes a place in the share if one is free.
     pub(crate) fn try_take(self: &Arc<Self>, of: ShareOf) -> Option<Share> {
         let permit = self.places(of).try_acquire_owned().ok()?;
         Some(Share { permit: Some(permit), of, shares: self.clone() })
     }
 
-    /// A place in the share; first come, first served. Hold no connection meanwhile.
+    /// Waits for a place in the share; first come, first served. Do not hold a connection while waiting.
     ///
     /// # Errors
-    /// `PoolShareExhausted` when none was free in time.
+    /// `PoolShareExhausted` if none became free in time.
     pub(crate) async fn take(self: &Arc<Self>, of: ShareOf) -> Result<Share, StoreError> {
-        // Whoever gives up waiting, or is dropped, leaves nothing behind either.
+        // Dropping this value removes the share also if the wait times out or is cancelled.
         let mut share = Share { permit: None, of, shares: self.clone() };
         let permit = tokio::time::timeout(self.patience, self.places(of).acquire_owned()).await;
         share.permit = Some(permit.ok().and_then(Result::ok).ok_or(StoreError::PoolShareExhausted)?);
@@ -75,7 +76,7 @@ impl Shares {
         held.entry(of).or_insert_with(|| Arc::new(Semaphore::new(self.size))).clone()
     }
 
-    /// Removes the share unless somebody holds or wants a place of it.
+    /// Removes the share unless somebody holds or waits for a place in it.
     fn forget(&self, of: ShareOf) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.get(&of).is_some_and(|places| Arc::strong_count(places) == 1) {
@@ -90,7 +91,7 @@ impl fmt::Debug for Shares {
     }
 }
 
-/// A place in a share, held until it is dropped.
+/// A place in a share, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     permit: Option<OwnedSemaphorePermit>,

@@ -1,4 +1,4 @@
-//! The application login: begins transactions that see one scope.
+//! [`PgStore`], which connects as `kernel_app` and begins transactions that see one scope.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::identity::lookups::PgLookups;
 use crate::share::{HeldShares, Share, ShareOf, Shares};
 use crate::tx::PgTx;
 
-/// The system of record as requests see it. Cheap to clone.
+/// The database as used by requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PgStore {
     pool: Arc<PgPool>,
     shares: Arc<Shares>,
 }
 
-/// A connection that authenticated a request, the pool it belongs to, and its place in the caller's share.
+/// A connection that authenticated a request, with its pool and its place in the caller's share.
 pub(crate) struct Parked {
     pool: Arc<PgPool>,
     connection: PoolConnection<Postgres>,
@@ -36,12 +36,12 @@ impl PgStore {
     /// Connects as `kernel_app` with the defaults of [`PgOptions::app`].
     ///
     /// # Errors
-    /// Refuses a login that row-level security does not hold, and a schema that is too old; the error says what to run.
+    /// If the database role could bypass row-level security, or the schema is too old; the error says what to do.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::connect_with(url, PgOptions::app()).await
     }
 
-    /// [`PgStore::connect`] with a pool of one's own measure.
+    /// Like [`PgStore::connect`], with other pool options.
     ///
     /// # Errors
     /// As [`PgStore::connect`].
@@ -54,13 +54,13 @@ impl PgStore {
     /// scope are one round trip; a request's idempotency key is claimed here too.
     ///
     /// # Errors
-    /// `Replay` when the key was used: return it, the HTTP layer answers with what is kept.
+    /// `Replay` if the idempotency key was used: return it, and the HTTP layer answers with the stored response.
     pub async fn begin_tenant(&self, grant: &Grant) -> Result<PgTx, StoreError> {
         self.open(grant.scope()).await
     }
 
-    /// Keeps `connection` for the transaction of the caller who was found with it, if their share has a place; else it goes back
-    /// to the pool, and the transaction waits for a place without one.
+    /// Keeps `connection` for the transaction of the caller that was looked up with it, if their share has a free place.
+    /// Otherwise the connection returns to the pool, and the transaction waits for a place without holding a connection.
     pub(crate) fn park(&self, connection: PoolConnection<Postgres>, actor: Actor) -> Checkout {
         let share = ShareOf::actor(actor).map(|of| self.shares.try_take(of));
         match share {
@@ -73,8 +73,8 @@ impl PgStore {
         checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool))
     }
 
-    /// A connection, and places in the shares of the scope's caller and workspace. The connection that authenticated the call is
-    /// used if there are places at once; it does not wait for them, but goes back to the pool, where somebody else may need it.
+    /// Acquires a connection, and places in the shares of the scope's caller and workspace. The connection that authenticated
+    /// the call is used if the places are free at once; otherwise it returns to the pool for others while this call waits.
     async fn connection(&self, scope: &Scope) -> Result<(PoolConnection<Postgres>, HeldShares), StoreError> {
         let (caller, workspace) = (ShareOf::caller(scope), scope.workspace().map(ShareOf::Workspace));
         let parked = self.parked(scope.checkout());

@@ -1,4 +1,4 @@
-//! Workspaces, their members and who is invited.
+//! Tenancy repositories: workspaces, members and invites.
 
 mod invites;
 mod members;

@@ -1,5 +1,5 @@
-//! A private Postgres for tests and demos (feature `testing`): the machine's binaries, a cluster of one's own, a database
-//! per test.
+//! A private Postgres for tests and demonstrations (feature `testing`), with a database per test, and the test of tenant
+//! isolation.
 
 mod isolation;
 pub mod local_postgres;

@@ -1,4 +1,4 @@
-//! One transaction on one connection, over every repository.
+//! [`PgTx`], one transaction on one connection, over all repositories.
 
 use std::any::Any;
 
@@ -13,22 +13,22 @@ use crate::error::PgResult;
 use crate::records::Buffer;
 use crate::share::HeldShares;
 
-/// A Postgres transaction of one scope. Dropping it rolls back.
+/// A Postgres transaction with one scope. Dropping it rolls back.
 #[derive(Debug)]
 pub struct PgTx {
     open: Open,
     scope: Scope,
     pub(crate) buffer: Buffer,
-    /// The transaction itself changed what let its caller in: they leave, say.
+    /// Whether the transaction itself changed the membership or key that it is based on, such as a member who leaves.
     pub(crate) changed_own_standing: bool,
 }
 
-/// The transaction and the shares of the pool that it counts in. Dropping it rolls back. Dropped in the middle of a statement that
-/// waits for others, because its caller left, it keeps the shares until the statement has ended: the connection is not free
-/// before.
+/// The transaction and its places in the shares of the pool. Dropping it rolls back. If it is dropped during a statement that
+/// waits for others, because its caller disconnected, it keeps the places until the statement has ended: the connection is not
+/// free before.
 #[derive(Debug)]
 struct Open {
-    /// Taken by the commit and by dropping only, after which nobody has the value.
+    /// Taken only by the commit and by dropping; afterwards the value cannot be used.
     tx: Option<Transaction<'static, Postgres>>,
     shares: HeldShares,
     in_statement: bool,
@@ -58,7 +58,7 @@ impl Drop for Open {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
-                // Waits for the statement first. Should it fail, the connection is gone.
+                // The rollback waits for the statement first. If it fails, the connection is closed.
                 drop(tx.rollback().await);
                 drop(shares);
             });
@@ -72,31 +72,31 @@ impl PgTx {
         Self { open, scope, buffer: Buffer::default(), changed_own_standing: false }
     }
 
-    /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or
-    /// end transactions with SQL text; drop or [`PgTx::commit`] this one. One made `READ ONLY` can only be dropped.
+    /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or end
+    /// transactions with SQL; drop or [`PgTx::commit`] this one. A transaction that was made `READ ONLY` can only be dropped.
     pub fn conn(&mut self) -> &mut PgConnection {
         self.open.conn()
     }
 
-    /// The Postgres transaction behind the port, for hooks.
+    /// The Postgres transaction behind the port; for hooks.
     ///
     /// # Errors
-    /// `Scope` when the product runs on another adapter.
+    /// `Scope` if the product uses another adapter.
     pub fn of(tx: &mut dyn Tx) -> Result<&mut Self, StoreError> {
         (tx as &mut dyn Any).downcast_mut().ok_or(StoreError::Scope)
     }
 
-    /// Writes the records and commits, if whoever acts still is what let them in.
+    /// Writes the records and commits, after re-checking the caller's membership or API key.
     ///
     /// # Errors
-    /// `AccessChanged` if not: nothing was kept. After another error it is unknown whether it committed.
+    /// `AccessChanged` if it changed since the call began: nothing was saved. After another error it is unknown whether it
+    /// committed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.flush().await?;
         self.open.commit().await
     }
 
-    /// Commits and hands `answer` on. If the request had an idempotency key, the answer is kept by the same commit, for
-    /// the next 24 hours.
+    /// Commits and returns `answer`. If the request had an idempotency key, the same commit stores the answer for 24 hours.
     ///
     /// # Errors
     /// As [`PgTx::commit`].
@@ -108,7 +108,7 @@ impl PgTx {
         Ok(answer)
     }
 
-    /// For a statement that may wait for other transactions, until [`PgTx::waited`].
+    /// The connection for a statement that may wait for other transactions; call [`PgTx::blocking_statement_ended`] after it.
     pub(crate) fn conn_for_blocking_statement(&mut self) -> &mut PgConnection {
         self.open.in_statement = true;
         self.open.conn()

@@ -1,9 +1,10 @@
 //! Each filter of the audit log reads what it finds and no more.
 
+use saas_kernel::BoxError;
 use saas_kernel::audit::AuditFilter;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::page::PageRequest;
-use saas_kernel::{BoxError, Tx};
+use saas_kernel::store::AuditRepositories;
 use saas_kernel_postgres::Migrations;
 use saas_kernel_postgres::testing::TestDb;
 use uuid::Uuid;

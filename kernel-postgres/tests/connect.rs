@@ -29,7 +29,7 @@ async fn an_administrator_is_refused() {
 }
 
 #[tokio::test]
-async fn a_login_that_could_walk_around_row_level_security_is_refused() -> Result {
+async fn connecting_as_a_database_role_that_can_bypass_row_level_security_is_refused() -> Result {
     let db = db().await;
     let mut admin = db.admin().await?;
     for (setup, says) in [
@@ -92,7 +92,7 @@ async fn two_migrators_at_once_one_works_one_waits() -> Result {
     Ok(())
 }
 
-/// As the README sets production up: the one who migrates is an ordinary login that may act as the owner.
+/// As the README sets production up: migrations run as an ordinary database role that may act as the owner.
 #[tokio::test]
 async fn an_ordinary_member_of_the_owner_migrates() -> Result {
     let db = db().await;

@@ -129,7 +129,7 @@ async fn each_line_says_table_attempt_and_fix() -> Result {
     assert_eq!(
         lines.last().copied(),
         Some(
-            "policy puts ON app.tasks: policy_too_wide: it lets a request at rows where true, whatever its scope is. \
+            "policy puts ON app.tasks: policy_too_wide: it lets a request access rows where true, whatever its scope is. \
              DROP POLICY puts ON app.tasks;"
         )
     );
@@ -197,7 +197,7 @@ async fn what_is_accepted_must_still_be_there() -> Result {
     let (db, mut admin) = healthy().await?;
     let isolation = TenantIsolation::new().accept("app.projects", "duplicate", "names are claimed globally");
     let text = isolation.assert(&db).await.unwrap_err().to_string();
-    assert!(text.contains("no longer gets through") && text.lines().count() == 2, "{text}");
+    assert!(text.contains("no longer succeeds") && text.lines().count() == 2, "{text}");
     raw_sql("ALTER TABLE app.projects ADD CONSTRAINT one_name UNIQUE (name)").execute(&mut admin).await?;
     let text = isolation.assert(&db).await.unwrap_err().to_string();
     assert!(text.contains("constraint one_name ON app.projects: unique_across_workspaces: "), "{text}");

@@ -1,17 +1,17 @@
-//! What the adapter is told at start-up.
+//! Configuration of the adapter.
 
 use std::env::{self, VarError};
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Where [`StripeBilling::from_env`] finds the signing secrets.
+/// Environment variable from which [`StripeBilling::from_env`] reads the signing secrets.
 const VARIABLE: &str = "STRIPE_WEBHOOK_SECRET";
 
-/// The default of Stripe's own SDKs.
+/// Default tolerance of Stripe's own SDKs.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
 
-/// Stripe as the billing provider. Holds secrets: its `Debug` does not show them.
+/// The billing provider Stripe. Contains secrets, which its `Debug` output does not show.
 #[derive(Clone, Debug)]
 pub struct StripeBilling {
     pub(crate) secrets: Vec<SecretString>,
@@ -19,7 +19,7 @@ pub struct StripeBilling {
     pub(crate) tolerance: TimeDelta,
 }
 
-/// Why the adapter cannot be set up; says what to set.
+/// Why the configuration is invalid; the message says what to set.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// No secret was given.
@@ -28,7 +28,7 @@ pub enum ConfigError {
          Webhooks; or `stripe listen --print-secret`)"
     )]
     Missing,
-    /// A secret is empty, or spaces or line ends were copied with it.
+    /// A secret is empty or contains white space, such as a copied line end.
     #[error(
         "a webhook signing secret is empty or holds white space: set {VARIABLE} to the `whsec_…` secret alone; \
          separate several by commas"
@@ -42,11 +42,11 @@ pub enum ConfigError {
 saas_kernel::debug_explains!(ConfigError);
 
 impl StripeBilling {
-    /// Takes the endpoint's signing secrets. Several are valid at once while one is rotated: an event that any of them
-    /// signed is accepted. They are used as they are, `whsec_` included.
+    /// Creates the adapter with the endpoint's signing secrets. Several are valid at once while one is rotated: an event
+    /// signed with any of them is accepted. They are used as they are, including `whsec_`.
     ///
     /// # Errors
-    /// [`ConfigError::Missing`] without a secret, [`ConfigError::Unusable`] if one is empty or holds white space.
+    /// [`ConfigError::Missing`] without a secret, [`ConfigError::Unusable`] if one is empty or contains white space.
     pub fn new(webhook_secrets: impl IntoIterator<Item = impl Into<SecretString>>) -> Result<Self, ConfigError> {
         let secrets: Vec<SecretString> = webhook_secrets.into_iter().map(Into::into).collect();
         let unusable = |secret: &SecretString| {
@@ -62,7 +62,7 @@ impl StripeBilling {
         Ok(Self { secrets, livemode: None, tolerance: TOLERANCE })
     }
 
-    /// Takes the signing secrets from `STRIPE_WEBHOOK_SECRET`; several are separated by commas.
+    /// Creates the adapter with the signing secrets in `STRIPE_WEBHOOK_SECRET`; several are separated by commas.
     ///
     /// # Errors
     /// As [`new`](Self::new), and [`ConfigError::NotText`].
@@ -74,14 +74,14 @@ impl StripeBilling {
         }
     }
 
-    /// Events of the other mode are ignored, whoever signed them; `None`, the default, takes both.
+    /// Ignores events of the other mode, even if the signature is valid; `None`, the default, accepts both.
     pub fn livemode(mut self, livemode: Option<bool>) -> Self {
         self.livemode = livemode;
         self
     }
 
-    /// How many whole seconds a signature's time may be off, to either side; 300 by default. Zero means the same
-    /// second: unlike in Stripe's SDKs it does not switch the check off.
+    /// Maximum difference between a signature's time and now, in whole seconds and in both directions; 300 by default. Zero
+    /// means the same second; unlike in Stripe's SDKs it does not disable the check.
     pub fn tolerance(mut self, tolerance: TimeDelta) -> Self {
         self.tolerance = tolerance;
         self

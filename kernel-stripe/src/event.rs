@@ -1,6 +1,6 @@
-//! What every event has around its object. Source: <https://docs.stripe.com/api/events/object>.
+//! The envelope of all events. Source: <https://docs.stripe.com/api/events/object>.
 //!
-//! Unknown fields and values are left alone; a missing or wrong one is an error that names its path.
+//! Unknown fields and values are ignored; a missing or invalid field is an error that names its path.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-/// An event about a `T`.
+/// An event whose object is a `T`.
 #[derive(Deserialize)]
 pub(crate) struct Event<T> {
     id: Name,
@@ -41,7 +41,7 @@ impl TryFrom<u64> for Seconds {
     }
 }
 
-/// Text that is a key in the system of record: bounded, and printable wherever it is logged.
+/// Text that is used as a key in the database: bounded, and printable in logs.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Name(String);
@@ -58,10 +58,10 @@ impl TryFrom<String> for Name {
     }
 }
 
-/// The event in a body whose signature is right.
+/// Parses the event in a body whose signature was verified.
 ///
 /// # Errors
-/// A sentence: it is not JSON, not an event, or holds what cannot be stored.
+/// A sentence: the body is not JSON, is not an event, or contains what cannot be stored.
 pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
     let payload: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     if text::holds_nul(&payload) {
@@ -73,18 +73,18 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
     Ok(ProviderEvent { id: event.id.0, kind: event.kind.0, created_at: event.created.0, payload })
 }
 
-/// Whether the event is about real money.
+/// Whether the event is of live mode.
 ///
 /// # Errors
-/// As [`read`].
+/// See [`read`].
 pub(crate) fn livemode(payload: &Value) -> Result<bool, String> {
     read::<IgnoredAny>(payload).map(|event| event.livemode)
 }
 
-/// The event in `payload`.
+/// Reads the event in `payload`.
 ///
 /// # Errors
-/// A sentence naming the path of the field that is missing or wrong, and the API version that shaped it.
+/// A sentence with the path of the missing or invalid field, and the API version of the event.
 pub(crate) fn read<T: DeserializeOwned>(payload: &Value) -> Result<Event<T>, String> {
     match payload.get("object").map(Value::as_str) {
         None | Some(Some("event")) => {}
@@ -105,7 +105,7 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &Value) -> Result<Event<T>, Str
     })
 }
 
-/// `text` with the API version that shaped the event.
+/// `text` with the API version of the event.
 pub(crate) fn problem(payload: &Value, text: &str) -> String {
     let version = payload.get("api_version").and_then(Value::as_str).unwrap_or("unknown");
     format!("{text} (API version {version})")

@@ -1,15 +1,15 @@
-//! Stripe as the SaaS kernel's billing provider: [`StripeBilling`] implements [`BillingProvider`], which verifies
-//! webhooks and translates them. No database work happens here.
+//! Stripe as a billing provider of the SaaS kernel: [`StripeBilling`] implements [`BillingProvider`]. It verifies webhooks and
+//! translates them; it does not access the database.
 //!
-//! Payloads before and after Stripe's `basil` release (2025-03-31) are read: an endpoint stays on the API version it
-//! was made with, for years.
+//! It reads payloads from before and after Stripe's `basil` release (2025-03-31), because an endpoint keeps the API version
+//! that it was created with.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `config` | secrets, mode, tolerance |
+//! | `config` | the signing secrets, the mode, the tolerance |
 //! | `signature` | the `Stripe-Signature` header: [`sign`] and its verification |
-//! | `event` | what every event has around its object |
-//! | `subscription` | `customer.subscription.*` in both shapes |
+//! | `event` | the envelope of all events |
+//! | `subscription` | `customer.subscription.*` in both formats |
 #![warn(missing_docs)]
 
 mod config;
@@ -43,9 +43,9 @@ impl BillingProvider for StripeBilling {
             && event::livemode(payload)? != wanted
         {
             return Ok(BillingFact::Ignored(if wanted {
-                "an event of test mode; this endpoint takes live mode only"
+                "the event is of test mode; this endpoint accepts live mode only"
             } else {
-                "an event of live mode; this endpoint takes test mode only"
+                "the event is of live mode; this endpoint accepts test mode only"
             }));
         }
         match kind {
@@ -57,9 +57,9 @@ impl BillingProvider for StripeBilling {
             "customer.subscription.deleted" => subscription::read(payload, Change::Ended),
             "customer.subscription.trial_will_end" => Ok(BillingFact::Ignored("the trial has not ended yet")),
             "customer.subscription.pending_update_expired" => {
-                Ok(BillingFact::Ignored("the subscription stays as it was"))
+                Ok(BillingFact::Ignored("the subscription does not change"))
             }
-            _ => Ok(BillingFact::Ignored("nothing reads events of this type")),
+            _ => Ok(BillingFact::Ignored("events of this type are not used")),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The `Stripe-Signature` header: `t=<seconds>,v1=<HMAC-SHA256 in hex>[,v1=…]` over `<seconds>.<raw body>`.
 //!
-//! Source: <https://docs.stripe.com/webhooks/signature> and the official SDKs. Stricter than those: nothing is
-//! repaired, and a time in the future is refused like one in the past.
+//! Source: <https://docs.stripe.com/webhooks/signature> and the official SDKs. It is stricter than those: malformed headers
+//! are never repaired, and a time in the future is refused like one in the past.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The header for `body`, as Stripe and the test helpers of its SDKs make it. For tests, demos and simulations: what it
-/// signs is accepted by an endpoint with the same secret.
+/// Creates the header for `body`, as Stripe and the test helpers of its SDKs do. For tests and demonstrations: an endpoint
+/// with the same secret accepts it.
 ///
 /// ```
 /// let at = "2026-11-01T00:00:00Z".parse().unwrap();
@@ -22,11 +22,11 @@ pub fn sign(secret: &str, timestamp: DateTime<Utc>, body: &[u8]) -> String {
     format!("t={seconds},v1={}", hex::encode(mac(secret, &seconds, body)))
 }
 
-/// Whether one of `secrets` signed `body` within `tolerance` of `now`. Constant time: how long it takes does not tell
-/// which secret or signature differs, or where.
+/// Checks that one of `secrets` signed `body` within `tolerance` of `now`. It takes constant time, so that the duration does
+/// not reveal which secret or signature differs, or where.
 ///
 /// # Errors
-/// What is wrong, and the way out. The time is only looked at once the signature is right.
+/// What is wrong and what to do. The time is checked only after the signature matched.
 pub(crate) fn verify(
     secrets: &[SecretString],
     tolerance: TimeDelta,
@@ -34,8 +34,9 @@ pub(crate) fn verify(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<(), String> {
-    let header =
-        Header::parse(header.ok_or("there is no `Stripe-Signature` header: only Stripe calls this endpoint")?)?;
+    let header = Header::parse(
+        header.ok_or("the `Stripe-Signature` header is missing; this endpoint accepts only requests from Stripe")?,
+    )?;
     let mut matched = Choice::from(0);
     for secret in secrets {
         let expected = mac(secret.expose_secret(), header.timestamp, body);
@@ -68,7 +69,7 @@ pub(crate) fn verify(
 }
 
 struct Header<'a> {
-    /// As sent: the signature is over these very digits.
+    /// The digits as sent, because the signature covers them.
     timestamp: &'a str,
     seconds: i64,
     signatures: Vec<[u8; 32]>,
@@ -86,12 +87,12 @@ impl<'a> Header<'a> {
                 "t" if timestamp.is_some() => return Err(malformed("`t` must come exactly once")),
                 "t" => timestamp = Some(value),
                 "v1" => signatures.push(signature(value)?),
-                // `v0` is for test events only; later schemes are not known yet. Neither proves anything here.
+                // `v0` is for test events only, and later schemes are unknown: neither is accepted.
                 _ => {}
             }
         }
         let timestamp = timestamp.ok_or_else(|| malformed("`t` is missing"))?;
-        // A sign or a space would parse, or be trimmed, elsewhere: digits only.
+        // Digits only: other parsers may accept a sign or trim a space.
         let digits = timestamp.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = timestamp.parse().ok().filter(|_| digits);
         let seconds = seconds.ok_or_else(|| malformed("`t` must be Unix seconds in decimal digits"))?;
@@ -117,7 +118,8 @@ fn malformed(problem: &str) -> String {
 }
 
 fn mac(secret: &str, timestamp: &str, body: &[u8]) -> [u8; 32] {
-    // RFC 2104, section 2, by hand because no length can be refused: a key over a block is hashed, the rest is zeros.
+    // HMAC of RFC 2104, section 2, with the key prepared here, so that no key length can fail: a key longer than a block is
+    // hashed, a shorter one is padded with zeros.
     let mut block = [0; 64];
     let hashed = Sha256::digest(secret.as_bytes());
     let key = if secret.len() > block.len() { hashed.as_slice() } else { secret.as_bytes() };

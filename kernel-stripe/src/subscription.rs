@@ -1,6 +1,6 @@
-//! `customer.subscription.*`. Source: <https://docs.stripe.com/api/subscriptions/object>.
+//! Events `customer.subscription.*`. Source: <https://docs.stripe.com/api/subscriptions/object>.
 //!
-//! Two shapes: before `basil` (2025-03-31) the subscription has the period, since then each item has its own.
+//! There are two formats: before `basil` (2025-03-31) the subscription has the period, since then each item has its own.
 
 use std::str::FromStr;
 
@@ -40,7 +40,7 @@ struct List {
 #[derive(Deserialize)]
 struct Item {
     price: Option<Price>,
-    /// What prices were called before 2020; still beside them in the old shape.
+    /// The name of prices before 2020; the old format still has both.
     plan: Option<Price>,
     quantity: Option<u64>,
     current_period_start: Option<Seconds>,
@@ -53,7 +53,7 @@ struct Price {
     lookup_key: Option<String>,
 }
 
-/// An id, or the whole object where the request asked to expand it.
+/// An id, or the whole object if the request expanded it.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected an id, or an object with an `id`")]
 enum Expandable {
@@ -61,10 +61,10 @@ enum Expandable {
     Object { id: String },
 }
 
-/// What the event says the subscription is.
+/// Reads the state of the subscription from the event.
 ///
 /// # Errors
-/// A sentence naming the path of the field that is missing or wrong: nothing is guessed.
+/// A sentence with the path of the missing or invalid field: nothing is guessed.
 pub(crate) fn read(payload: &Value, change: Change) -> Result<BillingFact, String> {
     let event = event::read::<Subscription>(payload)?;
     fact(event.data.object, event.created.0, change)
@@ -76,7 +76,7 @@ fn fact(subscription: Subscription, as_of: DateTime<Utc>, change: Change) -> Res
     let whole = (subscription.current_period_start, subscription.current_period_end);
     let items = subscription.items.data.into_iter().enumerate();
     let items = items.map(|(index, item)| read_item(index, item, whole)).collect::<Result<Vec<_>, _>>()?;
-    // Items may end at different times: nobody loses what is paid for, so the last one counts.
+    // Items may end at different times; the last end counts, so that nobody loses what they paid for.
     let period_end = items.iter().map(|item| item.period.1).max().ok_or("`data.object.items.data` is empty")?;
     let at_period_end = subscription.cancel_at_period_end.unwrap_or(false).then_some(period_end);
     Ok(SubscriptionFact {

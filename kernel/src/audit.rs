@@ -1,4 +1,5 @@
-//! Who did what, when, to what: one entry per privileged action, in the action's own transaction, append-only.
+//! Audit log: one append-only entry per privileged action (actor, action, target, time), written by the action's own
+//! transaction.
 
 mod flow;
 pub mod names;
@@ -24,39 +25,39 @@ pub use names::action;
 crate::base::repositories::repositories! {
     /// The audit pillar's repositories.
     pub trait AuditRepositories {
-        /// The audit log, to be read.
+        /// Reads the audit log.
         audit_log: AuditLog;
     }
 }
 
-/// An entry on its way to the log.
+/// An audit entry to be written by the transaction's commit.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
-    /// Its id.
+    /// Id of the entry.
     pub id: AuditId,
-    /// Where it happened.
+    /// Workspace in which the action happened.
     pub workspace: WorkspaceId,
-    /// Who did it.
+    /// The person, API key or system part that acted.
     pub actor: Actor,
-    /// What was done.
+    /// Name of the action, such as `member.invite`.
     pub action: &'static str,
-    /// The kind of thing it was done to.
+    /// Type of the target, such as `invite`.
     pub target_type: &'static str,
-    /// The thing's id, as shown.
+    /// Id of the target, as shown in the API.
     pub target_id: String,
-    /// What else is worth knowing; never a secret.
+    /// Further details as JSON; must not contain secrets.
     pub meta: Value,
-    /// From where.
+    /// Address of the client, if there is one.
     pub ip: Option<IpAddr>,
-    /// By which client.
+    /// User agent of the client, if it sent one.
     pub user_agent: Option<Arc<str>>,
-    /// Under which request.
+    /// Id of the request.
     pub request_id: Arc<str>,
 }
 
-/// The time is not in the entry: the system of record stamps it, so that no caller can backdate one.
+/// An entry has no time: the database sets it, so that no caller can backdate an entry.
 impl AuditEntry {
-    /// `actor` did `action` in `workspace`.
+    /// Creates an entry: `actor` did `action` in `workspace`.
     pub fn new(ctx: &Ctx, actor: Actor, workspace: WorkspaceId, action: &'static str) -> Self {
         Self {
             id: AuditId::generate(ctx.now),
@@ -72,7 +73,7 @@ impl AuditEntry {
         }
     }
 
-    /// To this thing.
+    /// Sets the target's type and id.
     #[must_use]
     pub fn target(mut self, kind: &'static str, id: impl Display) -> Self {
         self.target_type = kind;
@@ -80,7 +81,7 @@ impl AuditEntry {
         self
     }
 
-    /// With this worth knowing.
+    /// Sets further details.
     #[must_use]
     pub fn meta(mut self, meta: Value) -> Self {
         self.meta = meta;
@@ -88,61 +89,61 @@ impl AuditEntry {
     }
 }
 
-/// An entry as read back.
+/// An audit entry as read from the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditRecord {
-    /// Its id.
+    /// Id of the entry.
     pub id: AuditId,
-    /// Where it happened.
+    /// Workspace in which the action happened.
     pub workspace: WorkspaceId,
-    /// Who did it.
+    /// The person, API key or system part that acted.
     pub actor: ActorRef,
-    /// What was done.
+    /// Name of the action, such as `member.invite`.
     pub action: String,
-    /// The kind of thing.
+    /// Type of the target, such as `invite`.
     pub target_type: String,
-    /// The thing.
+    /// Id of the target, as shown in the API.
     pub target_id: String,
-    /// What else is worth knowing.
+    /// Further details as JSON.
     pub meta: Value,
-    /// From where.
+    /// Address of the client, if there was one.
     pub ip: Option<String>,
-    /// Under which request.
+    /// Id of the request.
     pub request_id: String,
-    /// When.
+    /// Time of the action, as set by the database.
     pub at: DateTime<Utc>,
 }
 
 impl AuditRecord {
-    /// Its place in lists.
+    /// Position of the entry in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.at, id: self.id.uuid() }
     }
 }
 
-/// Which entries are wanted; `None` is "any".
+/// Filter for audit entries; a field that is `None` matches every entry.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// By whom, as stored: `user` …
+    /// Type of the actor, as stored: `user`, `api_key`, `system` or `staff`.
     pub actor_type: Option<String>,
-    /// … and the id.
+    /// Id of the actor.
     pub actor_id: Option<Uuid>,
-    /// What was done.
+    /// Name of the action.
     pub action: Option<String>,
-    /// To what kind of thing.
+    /// Type of the target.
     pub target_type: Option<String>,
-    /// To which thing.
+    /// Id of the target, as shown in the API.
     pub target_id: Option<String>,
-    /// At this time or later.
+    /// Earliest time, inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Repository: the log, to be read. There is nothing to change or delete it with.
+/// Repository of the audit log. It only reads: entries cannot be changed or deleted.
 #[async_trait]
 pub trait AuditLog: Send {
-    /// Entries of `workspace`, newest first.
+    /// Lists the entries of `workspace` that match `filter`, newest first.
     async fn list(
         &mut self,
         workspace: WorkspaceId,

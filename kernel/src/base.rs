@@ -1,5 +1,5 @@
-//! What everything else is made of: ids, errors and refusals, time, the call's context, pages, secrets, text. It knows nothing of
-//! the rest of the crate.
+//! Basic types that all other modules use: ids, errors and refusals, time, the context of a call, pages, secrets, text. They
+//! use no other module of the crate.
 
 pub mod actor;
 pub mod checkout;

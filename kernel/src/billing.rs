@@ -1,4 +1,4 @@
-//! What a workspace pays for, and what that lets it do.
+//! Billing: plans' limits and entitlements, subscriptions, and the inbox of billing events.
 
 pub mod entitlements;
 pub mod inbox;
@@ -11,11 +11,11 @@ pub mod subscription;
 crate::base::repositories::repositories! {
     /// The billing pillar's repositories.
     pub trait BillingRepositories {
-        /// What a workspace has used of its plan.
+        /// Usage counters of a workspace's limits.
         limits: limits::Limits;
-        /// What a workspace pays for.
+        /// Subscriptions of workspaces.
         subscriptions: subscription::Subscriptions;
-        /// Events that billing providers sent. System scope only.
+        /// Billing events as received from providers. System scope only.
         inbox: inbox::Inbox;
     }
 }

@@ -1,5 +1,6 @@
-//! `product.config.yaml`: brand, features, plans, roles and limits without touching code. An unknown key or a bad value is
-//! an error that names the line. This file only concatenates: every settings type deserialises itself, in its pillar.
+//! Product configuration in `product.config.yaml`: brand, features, plans, roles and limits. An unknown key or an invalid
+//! value is an error that names the line. This file only combines the sections: each settings type deserialises itself, in its
+//! pillar.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,12 +18,12 @@ use crate::identity::api_keys::ApiKeySettings;
 use crate::identity::sessions::SessionLife;
 use crate::tenancy::invites::InviteSettings;
 
-/// What a product is, apart from its code.
+/// Configuration of a product.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ProductConfig {
-    /// Name and colours.
+    /// Name and colours of the product.
     pub brand: Brand,
-    /// Parts of the product that are switched on or off for everybody.
+    /// Features that are switched on or off for all workspaces.
     pub features: BTreeMap<String, bool>,
     /// The plans.
     pub catalog: Arc<Catalog>,
@@ -38,16 +39,16 @@ pub struct ProductConfig {
     pub api_keys: ApiKeySettings,
 }
 
-/// Name and colours.
+/// Name and colours of the product.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Brand {
-    /// What the product is called.
+    /// Name of the product.
     pub name: String,
     /// `#rrggbb`.
     #[serde(default = "default_color", deserialize_with = "color")]
     pub primary_color: String,
-    /// Where people ask for help.
+    /// Address to which people write for help.
     #[serde(default)]
     pub support_email: Option<String>,
 }
@@ -67,10 +68,10 @@ pub struct ConfigError {
 crate::debug_explains!(ConfigError);
 
 impl ProductConfig {
-    /// Reads the file at `path`.
+    /// Reads the configuration file at `path`.
     ///
     /// # Errors
-    /// What is wrong with it, by line.
+    /// All errors in the file, with their lines.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let shown = path.display().to_string();
@@ -82,10 +83,10 @@ impl ProductConfig {
         })
     }
 
-    /// Reads a text.
+    /// Parses the text of a configuration file.
     ///
     /// # Errors
-    /// What is wrong with it, by line.
+    /// All errors in the text, with their lines.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let refuse = |problems: Vec<String>| ConfigError {
             path: "product.config.yaml".to_owned(),

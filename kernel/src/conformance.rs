@@ -1,5 +1,5 @@
-//! What every adapter of a port must do, as code to run (feature `conformance`). The in-process adapters run it, and so should
-//! yours: [`billing_provider`], [`clock()`], [`mailer`] and [`rate_limiter`] are given the adapter.
+//! Conformance suites: tests that every adapter of a port must pass (feature `conformance`). The in-process adapters run them,
+//! and so should your own: [`billing_provider`], [`clock()`], [`mailer`] and [`rate_limiter`] take the adapter.
 //!
 //! ```no_run
 //! use saas_kernel::conformance;
@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! The system of record is no port to be swapped: it is Postgres, and `saas-kernel-postgres` tests what its repositories promise.
+//! The database is not a replaceable port: it is Postgres, and `saas-kernel-postgres` tests its repositories.
 
 mod billing_provider;
 mod clock;
@@ -28,10 +28,10 @@ pub use clock::clock;
 pub use mailer::{Delivered, mailer};
 pub use rate_limiter::rate_limiter;
 
-/// The result of a suite. What does not conform panics with what was expected; what breaks on the way is the error.
+/// Result of a suite. It panics where the adapter does not conform; the error is for anything else that failed.
 pub type Outcome = Result<(), BoxError>;
 
-/// Runs all of them, interleaved as they wait.
+/// Runs all futures concurrently and returns their outputs in order.
 async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     poll_fn(|cx| {

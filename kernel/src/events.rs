@@ -1,4 +1,4 @@
-//! What happened, for others to hear: written to the outbox in the same transaction, relayed afterwards.
+//! Events for other systems, written to the outbox in the same transaction as the change and relayed later.
 
 mod flow;
 
@@ -11,7 +11,7 @@ use crate::base::id::{EventId, WorkspaceId};
 pub use flow::publish;
 pub(crate) use flow::publish_raw;
 
-/// An event's type: its subject and its body.
+/// An event type: its subject and its serialised body.
 ///
 /// ```
 /// #[derive(serde::Serialize)]
@@ -21,25 +21,25 @@ pub(crate) use flow::publish_raw;
 /// }
 /// ```
 pub trait Event: Serialize {
-    /// `thing.happened`; subscribers see `ws.<workspace>.<SUBJECT>`.
+    /// Subject in the form `thing.happened`; subscribers see `ws.<workspace>.<SUBJECT>`.
     const SUBJECT: &'static str;
 }
 
-/// An event on its way to the outbox.
+/// An event to be written to the outbox by the transaction's commit.
 #[derive(Clone, Debug)]
 pub struct OutboxEvent {
-    /// Consumers use it to notice a second delivery.
+    /// Id of the event; consumers use it to detect a second delivery.
     pub id: EventId,
-    /// Whose event it is; order is kept within it.
+    /// Workspace of the event. Events of one workspace keep their order.
     pub workspace: WorkspaceId,
-    /// See [`Event::SUBJECT`].
+    /// Subject of the event; see [`Event::SUBJECT`].
     pub subject: &'static str,
-    /// The body.
+    /// Body of the event.
     pub body: Value,
 }
 
 impl OutboxEvent {
-    /// An event of `workspace`; its id is made at `at`, its time is stamped by the system of record.
+    /// Creates an event of `workspace`. Its id is generated at `at`; the database sets its time.
     pub fn new(at: DateTime<Utc>, workspace: WorkspaceId, subject: &'static str, body: Value) -> Self {
         Self { id: EventId::generate(at), workspace, subject, body }
     }

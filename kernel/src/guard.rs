@@ -1,4 +1,4 @@
-//! Rate limits and idempotency.
+//! Protection of the API: rate limits and idempotency keys.
 
 pub mod idempotency;
 pub mod names;

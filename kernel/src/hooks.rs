@@ -1,4 +1,4 @@
-//! Where the product plugs in. Every hook has an empty body; implement the ones you need.
+//! Hooks that a product implements to extend the kernel's flows. Every hook has an empty default.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,31 +9,31 @@ use crate::identity::users::Email;
 use crate::store::Tx;
 use crate::tenancy::workspaces::Workspace;
 
-/// Who signed up, and the workspace made for them.
+/// A sign-up: the new account and its first workspace.
 #[derive(Clone, Debug)]
 pub struct SignedUp {
-    /// When.
+    /// Time of the sign-up.
     pub at: DateTime<Utc>,
-    /// The new account.
+    /// Id of the new account.
     pub user: UserId,
-    /// Its address, not verified yet.
+    /// E-mail address of the account, not verified yet.
     pub email: Email,
-    /// The new workspace.
+    /// The new workspace, which the account owns.
     pub workspace: Workspace,
 }
 
-/// The product's plug-points. Hooks about data run inside the same transaction: an error rolls everything back. Never call
-/// the network in one; publish an event instead.
+/// Hooks of a product. Hooks run inside the kernel's transaction: an error rolls everything back. Never do network calls in a
+/// hook; publish an event instead.
 #[async_trait]
 pub trait Hooks: Send + Sync + 'static {
-    /// Somebody signed up. `tx` reaches their account and their new workspace.
+    /// Called for every sign-up. `tx` can access the new account and its workspace.
     async fn on_signup(&self, tx: &mut dyn Tx, signed_up: &SignedUp) -> Result<(), Error> {
         let _ = (tx, signed_up);
         Ok(())
     }
 }
 
-/// No hooks.
+/// No hooks; the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHooks;
 

@@ -1,4 +1,4 @@
-//! Who somebody is: accounts, passwords, sessions; and programs with a key.
+//! Identity: accounts, passwords, sign-up, sessions and API keys.
 
 pub mod api_keys;
 pub mod authenticate;
@@ -14,9 +14,9 @@ pub mod users;
 crate::base::repositories::repositories! {
     /// The identity pillar's repositories.
     pub trait IdentityRepositories {
-        /// Accounts.
+        /// Accounts of persons.
         users: users::Users;
-        /// Signed-in browsers.
+        /// Sessions of signed-in persons.
         sessions: sessions::Sessions;
         /// API keys of a workspace.
         api_keys: api_keys::ApiKeys;

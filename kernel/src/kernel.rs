@@ -1,4 +1,4 @@
-//! The kernel of one product: its configuration and its adapters, put together once at start-up.
+//! The kernel of one product: its configuration and its adapters, built once at start-up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::names::permissions;
 use crate::notify::mailer::{Mailer, NoMailer};
 use crate::store::{Store, SystemStore, Tx};
 
-/// Everything a request needs that is not the request. Cheap to clone.
+/// Everything that requests share: configuration, policy and adapters. Cheap to clone.
 #[derive(Clone)]
 pub struct Kernel(Arc<Inner>);
 
@@ -46,7 +46,7 @@ struct Inner {
 }
 
 impl Kernel {
-    /// Begins putting a kernel together.
+    /// Starts building a kernel with this configuration.
     pub fn builder(config: ProductConfig) -> KernelBuilder {
         KernelBuilder {
             config,
@@ -63,12 +63,12 @@ impl Kernel {
         }
     }
 
-    /// The system of record, as requests see it.
+    /// The database, as used by requests.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
 
-    /// The roles, the plans and the signing key, as they are shared with grants and sessions.
+    /// The roles, the plans and the signing key, as shared with grants and sessions.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.0.policy
     }
@@ -78,7 +78,7 @@ impl Kernel {
         &self.0.policy.catalog
     }
 
-    /// The roles and the registry of permissions.
+    /// The roles, and the registry of permissions.
     pub fn roles(&self) -> &Roles {
         &self.0.policy.roles
     }
@@ -88,25 +88,25 @@ impl Kernel {
         &self.0.config
     }
 
-    /// The product's plug-points.
+    /// The product's hooks.
     pub fn hooks(&self) -> &dyn Hooks {
         &*self.0.hooks
     }
 
-    /// The password pool.
+    /// The pool that hashes and verifies passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.0.passwords
     }
 
-    /// Hands mail over. Never call it inside a transaction.
+    /// The mailer. Never send mail inside a transaction.
     pub fn mailer(&self) -> &dyn Mailer {
         &*self.0.mailer
     }
 
-    /// The caller behind a session's `token`, or `None` if it is unknown, expired or revoked. See [`Authenticator::session`].
+    /// Authenticates a session's `token`; `None` if it is unknown, expired or revoked. See [`Authenticator::session`].
     ///
     /// # Errors
-    /// Those of the system of record.
+    /// The errors of the database.
     pub async fn authenticate(
         &self,
         ctx: Ctx,
@@ -117,11 +117,10 @@ impl Kernel {
         self.0.authenticator.session(ctx, token, workspace, keep).await
     }
 
-    /// The program behind an API key's `token`, or `None` if the key is unknown, expired or revoked. See
-    /// [`Authenticator::api_key`].
+    /// Authenticates an API key's `token`; `None` if the key is unknown, expired or revoked. See [`Authenticator::api_key`].
     ///
     /// # Errors
-    /// Those of the system of record.
+    /// The errors of the database.
     pub async fn authenticate_key(
         &self,
         ctx: Ctx,
@@ -132,18 +131,19 @@ impl Kernel {
         self.0.authenticator.api_key(ctx, token, workspace, keep).await
     }
 
-    /// Checks e-mail and password. See [`login::verify`].
+    /// Checks e-mail address and password. See [`login::verify`].
     ///
     /// # Errors
-    /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` in a storm.
+    /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` if too many people sign in at
+    /// once.
     pub async fn verify_login(&self, ctx: Ctx, email: &Email, password: Password) -> Result<VerifiedLogin, Error> {
         login::verify(&*self.0.store, &self.0.passwords, ctx, email, password).await
     }
 
-    /// Begins a session and ends the one the browser came with. See [`login::begin_session`].
+    /// Creates a session and ends the one that the browser had. See [`login::begin_session`].
     ///
     /// # Errors
-    /// Those of the system of record.
+    /// The errors of the database.
     pub async fn begin_session(
         &self,
         login: &VerifiedLogin,
@@ -153,29 +153,29 @@ impl Kernel {
         login::begin_session(login, tx, self.0.config.sessions, replaced).await
     }
 
-    /// Makes account, workspace, membership and what the product's hook adds. See [`sign_up::sign_up`].
+    /// Creates an account, its workspace and membership, and what the product's hook adds. See [`sign_up::sign_up`].
     ///
     /// # Errors
-    /// Those of the system of record and of the hook.
+    /// The errors of the database and of the hook.
     pub async fn sign_up(&self, prepared: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
         sign_up::sign_up(prepared, tx, self.catalog(), self.hooks()).await
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
 
-    /// Receives and works off billing events, if both a provider and a system login are configured.
+    /// Receives and processes billing events, if both a provider and a system store are configured.
     pub fn billing_processor(&self) -> Option<Processor> {
         let (system, billing) = (self.0.system.clone()?, self.0.billing.clone()?);
         Some(Processor::new(self.0.clock.clone(), self.catalog().clone(), system, billing))
     }
 
-    /// Counts a call against the quota of `bucket`; the key is only made where there is one.
+    /// Counts a call against the quota of `bucket`. The key is only computed if the bucket has a quota.
     ///
     /// # Errors
-    /// `rate_limited`, with when to try again.
+    /// `rate_limited`, with the time to wait.
     pub async fn rate_limit(&self, bucket: Bucket, key: impl FnOnce() -> String) -> Result<(), Refusal> {
         let Some(quota) = self.0.config.rate_limits.quota(bucket) else { return Ok(()) };
         self.0.limiter.check(bucket, &key(), quota).await.map_err(refusal)
@@ -188,7 +188,7 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// Puts a [`Kernel`] together; every line is one deployment choice.
+/// Builds a [`Kernel`].
 #[must_use]
 pub struct KernelBuilder {
     config: ProductConfig,
@@ -205,68 +205,68 @@ pub struct KernelBuilder {
 }
 
 impl KernelBuilder {
-    /// The system of record, as requests see it. Required.
+    /// Sets the database as used by requests. Required.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// The system of record, as workers and the webhook receiver see it.
+    /// Sets the database as used by workers and the webhook receiver.
     pub fn system(mut self, system: impl SystemStore) -> Self {
         self.system = Some(Arc::new(system));
         self
     }
 
-    /// The product's own permissions.
+    /// Adds the product's own permissions.
     pub fn permissions(mut self, permissions: &[PermissionInfo]) -> Self {
         self.permissions.extend_from_slice(permissions);
         self
     }
 
-    /// Who collects the money.
+    /// Sets the billing provider.
     pub fn billing(mut self, provider: impl BillingProvider) -> Self {
         self.billing = Some(Arc::new(provider));
         self
     }
 
-    /// The product's plug-points.
+    /// Sets the product's hooks.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.hooks = Arc::new(hooks);
         self
     }
 
-    /// Another clock, such as a test's.
+    /// Sets another clock, such as a test's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Another rate limiter, such as one that several copies of the app share.
+    /// Sets another rate limiter, such as one that several copies of the app share.
     pub fn rate_limiter(mut self, limiter: impl RateLimiter) -> Self {
         self.limiter = Arc::new(limiter);
         self
     }
 
-    /// Who delivers mail. Without one, what sends mail answers that it cannot.
+    /// Sets the mailer. Without one, calls that send mail are refused with an error.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Arc::new(mailer);
         self
     }
 
-    /// The key that signs cursors. Without one a key for this process is made: cursors then end with the process and do
-    /// not work in other copies of the app.
+    /// Sets the key that signs cursors. Without one a key is generated for this process: cursors are then invalid after a
+    /// restart and in other copies of the app.
     pub fn signing_key(mut self, key: SigningKey) -> Self {
         self.signing_key = Some(key);
         self
     }
 
-    /// How many passwords are hashed at once, at 19 MiB each; the number of cores by default.
+    /// Sets how many passwords are hashed at once, at 19 MiB each; the number of cores by default.
     pub fn hash_threads(mut self, threads: usize) -> Self {
         self.hash_threads = threads;
         self
     }
 
-    /// Checks everything that can be checked before the first request.
+    /// Checks everything that can be checked before the first request, and builds the kernel.
     ///
     /// # Errors
     /// All configuration errors, one per line: no store, a role with a permission nobody declared, a permission declared twice.

@@ -1,25 +1,27 @@
-//! The SaaS kernel: what every B2B product rebuilds, as ports and pure domain logic. It does no network or database I/O; the adapters
-//! (`saas-kernel-postgres`, `saas-kernel-stripe`, `saas-kernel-axum` …) do. It reads only the product's configuration file.
+//! The SaaS kernel: the parts that every B2B SaaS backend needs, as domain logic and ports. This crate does no network or
+//! database I/O and reads only the product's configuration file; adapters (`saas-kernel-postgres`, `saas-kernel-stripe`,
+//! `saas-kernel-axum`) do the rest.
 //!
 //! # Map
 //!
-//! The modules are floors: each uses its own floor and those above it in this table, never one below. A test proves it.
+//! The modules form layers: each uses modules of its own layer and of those above it in this table, never one below. A test
+//! checks it.
 //!
-//! | floor | module | holds |
+//! | layer | module | holds |
 //! |---|---|---|
 //! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets, text |
 //! | 2 | [`access`] | permissions as types, roles, the plans, [`Grant`] and [`Can`] |
 //! | 3 | [`identity`] | accounts, passwords, sessions, API keys |
 //! | 3 | [`tenancy`] | workspaces, their members and invites |
 //! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |
-//! | 3 | [`audit`], [`events`] | what happened, for the record and for others |
+//! | 3 | [`audit`], [`events`] | the audit log; events for other systems |
 //! | 3 | [`guard`], [`notify`] | rate limits and idempotency; mail |
-//! | 4 | [`store`], [`records`] | the persistence seam: [`Store`], [`Tx`], [`Scope`] |
-//! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, beside the thing they are about |
+//! | 4 | [`store`], [`records`] | the port of the database: [`Store`], [`Tx`], [`Scope`] |
+//! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, in `<thing>/flow.rs`; the product's hooks |
 //! | 5 | [`memory`] | in-process adapters of the ports |
-//! | 6 | [`kernel`], [`config`] | [`Kernel`], put together once from configuration and adapters |
-//! | | [`names`] | the error codes, permissions, audit actions and event subjects of all pillars |
-//! | | `conformance` | what every adapter of a port must do, as suites to run (feature `conformance`) |
+//! | 6 | [`kernel`], [`config`] | [`Kernel`], built once from configuration and adapters |
+//! | | [`mod@names`] | the error codes, permissions, audit actions and event subjects of all pillars |
+//! | | `conformance` | test suites that every adapter of a port must pass (feature `conformance`) |
 //!
 //! # A mutation
 //!
@@ -27,7 +29,7 @@
 //! use saas_kernel::permissions::UpdateWorkspace;
 //! use saas_kernel::{Can, Error, Tx, audit};
 //!
-//! // The permission is a parameter: without the check there is nothing to call this with.
+//! // The permission is a parameter: without the check there is no value to pass.
 //! fn note(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx) -> Result<(), Error> {
 //!     audit::record(can, tx, "workspace.noted", "workspace", can.workspace())
 //! }

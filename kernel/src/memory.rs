@@ -1,4 +1,5 @@
-//! In-process adapters of the ports, for tests, development and one copy of an app. Nothing outlives the process.
+//! In-process adapters of the ports, for tests, for development and for a single copy of an app. Their data ends with the
+//! process.
 
 pub mod billing;
 pub mod mailer;

@@ -1,5 +1,5 @@
-//! The names that all pillars declare, in one place: error codes, permissions, audit actions and event subjects. This file only
-//! concatenates; a name is declared in its pillar's `names.rs`.
+//! The names that all pillars declare: error codes, permissions, audit actions and event subjects. This file only combines
+//! them; a name is declared in its pillar's `names.rs`.
 
 /// Error codes.
 pub mod codes {
@@ -13,7 +13,7 @@ pub mod codes {
     pub use crate::notify::names::codes::*;
     pub use crate::tenancy::names::codes::*;
 
-    /// Every code of the kernel. A product's own are in the list that its [`codes!`](crate::codes) made.
+    /// All error codes of the kernel. A product's own codes are in the list that its [`codes!`](macro@crate::codes) declares.
     pub fn all() -> Vec<&'static Code> {
         [BASE, ACCESS, IDENTITY, TENANCY, BILLING, GUARD, NOTIFY].concat()
     }
@@ -30,7 +30,7 @@ pub mod permissions {
         DeleteWorkspace, InviteMember, ListMembers, ReadWorkspace, RemoveMember, UpdateMember, UpdateWorkspace,
     };
 
-    /// Every permission of the kernel, as data.
+    /// All permissions of the kernel.
     pub fn all() -> Vec<PermissionInfo> {
         use crate::{audit, billing, identity, tenancy};
         let pillars = [
@@ -43,14 +43,14 @@ pub mod permissions {
     }
 }
 
-/// The kernel's audit actions, and those for a product's own rows.
+/// The kernel's audit actions, and those for a product's own resources.
 pub mod actions {
     pub use crate::audit::names::action::*;
     pub use crate::billing::names::action::*;
     pub use crate::identity::names::action::*;
     pub use crate::tenancy::names::action::*;
 
-    /// Every audit action of the kernel.
+    /// All audit actions of the kernel.
     pub fn all() -> Vec<&'static str> {
         [TENANCY, IDENTITY, BILLING, RESOURCES].concat()
     }
@@ -61,7 +61,7 @@ pub mod subjects {
     pub use crate::billing::names::subject::*;
     pub use crate::tenancy::names::subject::*;
 
-    /// Every event subject of the kernel.
+    /// All event subjects of the kernel.
     pub fn all() -> Vec<&'static str> {
         [TENANCY, BILLING].concat()
     }

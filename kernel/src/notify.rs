@@ -1,4 +1,4 @@
-//! Mail.
+//! Notifications: the mailer port.
 
 pub mod mailer;
 pub mod names;

@@ -1,4 +1,4 @@
-//! The persistence seam: a [`Store`] begins a [`Tx`] for a [`Scope`], and a scope is made from proofs only.
+//! Port of the database: a [`Store`] begins a [`Tx`] for a [`Scope`], and a scope can only be made from a proof.
 
 mod scope;
 
@@ -13,53 +13,53 @@ use crate::identity::lookups::Lookups;
 use crate::records::Records;
 
 pub(crate) use scope::seal;
-// What a pillar's accessors are methods of: in scope by itself for a `dyn Tx`, to be imported for an adapter's own type.
+// The accessors of the pillars' repositories: available on a `dyn Tx` without an import, on an adapter's own type with one.
 pub use crate::audit::AuditRepositories;
 pub use crate::billing::BillingRepositories;
 pub use crate::identity::IdentityRepositories;
 pub use crate::tenancy::TenancyRepositories;
 pub use scope::{Proof, Reach, Scope};
 
-/// Port: the system of record, as requests see it. It cannot begin a transaction that sees every workspace.
+/// Port: the database, as used by requests. It cannot begin a transaction that sees every workspace.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Begins a transaction that sees what `scope` may see and nothing else.
+    /// Begins a transaction that sees only the rows in `scope`.
     async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError>;
-    /// One connection for the look-ups that come before a scope is known: the one that waits in `checkout`, or a new one that
-    /// counts in the share of the client's address.
+    /// One connection for the look-ups that precede a scope: the one kept in `checkout`, or a new one, which counts towards the
+    /// share of the client's address.
     async fn lookups(&self, ctx: &Ctx, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError>;
-    /// Whether the system of record answers and has the schema that this version expects.
+    /// Checks that the database answers and has the schema that this version needs.
     async fn ready(&self) -> Result<(), StoreError>;
 }
 
-/// Port: the system of record, as the product's own machinery sees it (workers, the webhook receiver, staff routes). A
-/// different type over a different login, so that a request can never reach it by a wrong argument.
+/// Port: the database, as used by workers, the webhook receiver and staff routes. It is a type of its own with a database role
+/// of its own, so that a request cannot reach it by passing a wrong argument.
 #[async_trait]
 pub trait SystemStore: Send + Sync + 'static {
-    /// Begins a transaction over all workspaces, for the part of the system called `part`.
+    /// Begins a transaction over all workspaces, for the part of the system named `part`.
     async fn begin(&self, part: &'static str) -> Result<Box<dyn Tx>, StoreError>;
 }
 
-/// One transaction over every repository. Dropping it rolls back; only [`Tx::commit`] keeps anything.
+/// A transaction over all repositories. Dropping it rolls back; only [`Tx::commit`] saves anything.
 ///
-/// Sealed by convention (a hidden marker): a new repository is not a breaking change for products. An adapter of one's own
-/// implements the marker too and follows the changelog.
+/// Sealed by convention (a hidden marker), so that a new repository is not a breaking change for products. An adapter of your
+/// own implements the marker and follows the changelog.
 #[async_trait]
 pub trait Tx:
     Any + Send + sealed::Sealed + IdentityRepositories + TenancyRepositories + BillingRepositories + AuditRepositories
 {
-    /// What this transaction may see.
+    /// Scope of the transaction.
     fn scope(&self) -> &Scope;
-    /// Audit entries and events to be written: buffered, flushed by the commit.
+    /// Buffer of the audit entries and events that the commit writes.
     fn records(&mut self) -> &mut dyn Records;
-    /// Flushes the records and commits, if whoever acts still stands as they did when the call began.
+    /// Writes the records and commits, after re-checking the caller's membership or API key.
     ///
     /// # Errors
-    /// `AccessChanged` when they do not, and any error when a statement failed before and the caller went on: nothing was
-    /// kept then.
+    /// `AccessChanged` if the caller's membership, role or API key changed since the call began, and any error if an earlier
+    /// statement failed: nothing was saved then.
     ///
-    /// After an error it is unknown whether the transaction committed (the answer may have been lost): repeat with an
-    /// idempotency key, or read.
+    /// After another error it is unknown whether the transaction committed, as the response may have been lost: repeat it with
+    /// an idempotency key, or read the data.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -68,7 +68,7 @@ pub mod sealed {
     pub trait Sealed {}
 }
 
-/// The names of all repositories, as [`Tx`] has them.
+/// The names of all repositories of a [`Tx`].
 pub fn repositories() -> Vec<&'static str> {
     [
         crate::identity::REPOSITORIES,

@@ -1,4 +1,4 @@
-//! Workspaces, their members, and invites to them.
+//! Tenancy: workspaces, their members, and invites.
 
 pub mod invites;
 pub mod members;

@@ -8,8 +8,8 @@ use saas_kernel_tests::TestResult;
 
 #[test]
 fn the_error_codes_are_documented() -> TestResult {
-    let mut text = "# Error codes\n\nMade from the lists in `kernel/src/names.rs`. Every failure is `{\"error\": {\"code\": …, \"message\": …, \"fields\": […]}}`; \
-                    programs go by `code`, people by `message`, which says the rule and the way out. A product adds its own with `codes!`.\n\n\
+    let mut text = "# Error codes\n\nGenerated from the codes in `kernel/src/*/names.rs` and `kernel/src/base/error/refusal.rs`. Every failure is `{\"error\": {\"code\": …, \"message\": …, \"fields\": […]}}`; \
+                    programs go by `code`, people by `message`, which says what is wrong and what to do. A product adds its own with `codes!`.\n\n\
                     | code | status | what to do |\n|---|---|---|\n"
         .to_owned();
     for code in codes::all() {

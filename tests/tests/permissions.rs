@@ -21,11 +21,11 @@ const ALL: [(&str, &str, &[&str]); 15] = [
     ("member.update", "Change people's roles.", ADMIN),
     ("member.list", "See who belongs to the workspace.", MEMBER),
     ("billing.manage", "Change the plan and the payment details.", OWNER),
-    ("api_key.create", "Make API keys.", OWNER),
+    ("api_key.create", "Create and list API keys.", OWNER),
     ("api_key.delete", "Revoke API keys.", OWNER),
     ("audit.read", "Read the audit log.", ADMIN),
     ("project.read", "See projects.", VIEWER),
-    ("project.create", "Start projects.", MEMBER),
+    ("project.create", "Create projects.", MEMBER),
     ("project.update", "Change projects.", MEMBER),
     ("project.delete", "Delete projects.", MEMBER),
 ];

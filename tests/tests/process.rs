@@ -84,8 +84,8 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
 async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
     for (command, environment, says) in [
         ("dance", vec![], "there are: serve, migrate [--dry-run], doctor"),
-        ("doctor", vec![], "OWNER_DATABASE_URL is not set; it looks like postgres://"),
-        ("migrate", vec![], "OWNER_DATABASE_URL is not set; it looks like postgres://"),
+        ("doctor", vec![], "OWNER_DATABASE_URL is not set; set it to postgres://"),
+        ("migrate", vec![], "OWNER_DATABASE_URL is not set; set it to postgres://"),
         ("serve", vec![("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x")], "SYSTEM_DATABASE_URL is not set"),
         (
             "serve",
@@ -147,12 +147,12 @@ async fn the_doctor_looks_through_the_whole_schema() -> TestResult {
     let doctor = async || reference("doctor").env("OWNER_DATABASE_URL", db.admin_url()).output().await;
     let healthy = doctor().await?;
     let (said, complained) = (String::from_utf8_lossy(&healthy.stdout), String::from_utf8_lossy(&healthy.stderr));
-    assert!(healthy.status.success() && said == "nothing found\n", "{said}{complained}");
+    assert!(healthy.status.success() && said == "no defects found\n", "{said}{complained}");
     let plant = "ALTER TABLE tracker.projects NO FORCE ROW LEVEL SECURITY";
     sqlx::query(plant).execute(&mut db.admin().await?).await?;
     let sick = doctor().await?;
     let (said, complained) = (String::from_utf8_lossy(&sick.stdout), String::from_utf8_lossy(&sick.stderr));
-    assert!(!sick.status.success() && complained.contains("1 found"), "{said}{complained}");
+    assert!(!sick.status.success() && complained.contains("defects found: 1"), "{said}{complained}");
     assert!(
         said.contains("rls_not_forced: tracker.projects: ") && said.contains("ALTER TABLE tracker.projects FORCE"),
         "{said}"

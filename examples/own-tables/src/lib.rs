@@ -1,5 +1,5 @@
-//! Notes: a table of one's own on the kernel. The migration says `kernel.protect`; from then on a workspace sees its own
-//! notes only, whatever the SQL here says, and the plan's limit holds for every row however it comes.
+//! Notes: a product's own table on the kernel. The migration calls `kernel.protect`; after that a workspace sees only its own
+//! notes, whatever SQL runs here, and the plan's limit applies to every row.
 
 use async_trait::async_trait;
 use saas_kernel::audit::{self, action};
@@ -21,11 +21,11 @@ ids! {
     pub NoteId = "note";
 }
 
-/// The product's migrations, run after the kernel's.
+/// The product's migrations, which run after the kernel's.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Writes a note. The proof is a parameter: without the permission there is nothing to call this with. The place in the
-/// plan is taken by the table itself, and the entry of the audit log commits with the row.
+/// Writes a note. The proof is a parameter: without the permission there is no value to pass. The table's trigger counts the
+/// note against the limit, and the audit entry commits with the row.
 pub async fn write(can: &Can<WriteNote>, tx: &mut PgTx, text: &str) -> Result<NoteId, Error> {
     let id = insert(tx.conn(), can.workspace(), can.now(), text).await?;
     audit::record(can, tx, action::RESOURCE_CREATE, "note", id)?;
@@ -61,12 +61,12 @@ async fn insert(
     Ok(id)
 }
 
-/// What the product adds to the kernel's own flows.
+/// The product's hooks.
 pub struct Notebook;
 
 #[async_trait]
 impl Hooks for Notebook {
-    /// Nobody starts with an empty page: the first note is part of the sign-up, or there is no sign-up.
+    /// Adds a first note in the transaction of the sign-up, so that nobody starts with an empty page.
     async fn on_signup(&self, tx: &mut dyn Tx, signed_up: &SignedUp) -> Result<(), Error> {
         insert(PgTx::of(tx)?.conn(), signed_up.workspace.id, signed_up.at, "Welcome").await?;
         Ok(())

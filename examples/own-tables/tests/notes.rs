@@ -1,4 +1,4 @@
-//! What a product proves about its own table.
+//! Tests of a product's own table.
 
 use own_tables::{MIGRATIONS, Notebook, PERMISSIONS, ReadNote, WriteNote, list, write};
 use saas_kernel::identity::authenticate::Keep;
@@ -13,7 +13,7 @@ brand: { name: Notebook }
 plans: [{ key: free, name: Free, limits: { notes: 3 } }]
 roles: [{ name: owner, permissions: [\"*\"] }]";
 
-/// One line for every table that has a `workspace_id`: the kernel's, and ours.
+/// Tests every table that has a `workspace_id`: the kernel's and the product's.
 #[tokio::test]
 async fn no_workspace_reaches_anothers_notes() -> Result<(), BoxError> {
     let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;

@@ -60,7 +60,7 @@ async fn main() -> Result<(), BoxError> {
 }
 
 fn welcome(text: &str) {
-    // Somebody who stops reading does not stop the app.
+    // If standard output is closed, the app goes on.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
 

@@ -1,4 +1,4 @@
-//! The quickstart as a process: it says where it is, and its API and its own table work.
+//! Runs the quickstart as a process and calls its API and the API of its own table.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! `make demo`: the main job against a fresh app, by plain HTTP calls, each step and answer printed.
+//! `make demo`: the main user journey on a fresh app, by plain HTTP calls; prints each call and response.
 
 use std::net::SocketAddr;
 
@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use crate::settings::Settings;
 use crate::{PRODUCT_MIGRATIONS, app, kernel, say};
 
-/// Sign up, reach the plan's limit, pay, be let through, and see it all in the audit log.
+/// Signs up, reaches the plan's limit, pays, creates one more project, and reads the audit log.
 ///
 /// # Errors
-/// At the first answer that is not the expected one.
+/// At the first response that is not the expected one.
 pub async fn run() -> Result<(), BoxError> {
     say("# A fresh app on a fresh, private Postgres\n");
     let settings = Settings::demonstration("127.0.0.1:0");
@@ -32,7 +32,7 @@ pub async fn run() -> Result<(), BoxError> {
     let (started, address) = oneshot::channel();
     let server = tokio::spawn(async move {
         let tell = |address| {
-            // Nobody waits for it any more when the demo has failed already.
+            // The receiver is gone if the demo has failed already.
             let _ = started.send(address);
         };
         saas_kernel_axum::serve(app, "127.0.0.1:0", tell).await
@@ -86,7 +86,7 @@ async fn journey(address: SocketAddr, webhook_secret: &str, now: DateTime<Utc>) 
         [&["workspace.create"][..], &["resource.create"; 4], &["billing.subscription_created", "resource.create"]]
             .concat();
     if actions != expected {
-        return Err(format!("the audit log should say {expected:?} and says {actions:?}").into());
+        return Err(format!("the audit log has the actions {actions:?}; expected {expected:?}").into());
     }
     say("# Done: every answer was the expected one.");
     Ok(())
@@ -127,7 +127,7 @@ impl Caller {
         answer(request, StatusCode::OK).await.map(drop)
     }
 
-    /// The event is processed after it is answered: asks until it has been, for at most ten seconds.
+    /// The event is processed after it was answered: polls until the plan has changed, for at most ten seconds.
     async fn wait_for_plan(&self, at: &str, plan: &str) -> Result<(), BoxError> {
         let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
         for _ in 0..500 {
@@ -151,7 +151,7 @@ async fn answer(request: reqwest::RequestBuilder, expect: StatusCode) -> Result<
     Ok(serde_json::from_str(&body).unwrap_or_default())
 }
 
-/// As Stripe sends it since 2025-03-31: the period stands with the item.
+/// An event in the format that Stripe sends since 2025-03-31: each item has its own period.
 fn subscription_event(workspace: &str, now: DateTime<Utc>) -> Value {
     let (start, end) = (now.timestamp(), now.timestamp() + 30 * 86_400);
     json!({

@@ -1,4 +1,4 @@
-//! Where the data is: the databases that the environment names, or a private Postgres in `.dev/`, kept between runs.
+//! The databases to use: those that the environment names, or a private Postgres in `.dev/`, kept between runs.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use saas_kernel_postgres::{Migrations, create_roles};
 use crate::settings::{Databases, Settings};
 use crate::{PRODUCT_MIGRATIONS, say};
 
-/// The two logins' URLs, and the private Postgres, if it is one.
+/// URLs of the two database roles, and the private Postgres, if one was started.
 pub async fn databases(settings: &Settings) -> Result<(Databases, Option<LocalPostgres>), BoxError> {
     if let Some(named) = &settings.databases {
         return Ok((Databases { app: named.app.clone(), system: named.system.clone() }, None));
@@ -24,15 +24,15 @@ pub async fn databases(settings: &Settings) -> Result<(Databases, Option<LocalPo
     Ok((databases, Some(local)))
 }
 
-/// Durable and kept: what a person made yesterday is there today. One directory per address, so that two copies run side
-/// by side.
+/// Starts a durable private Postgres whose data is kept. There is one directory per address, so that two copies can run at the
+/// same time.
 async fn start(settings: &Settings) -> Result<LocalPostgres, BoxError> {
     let name: String = settings.address.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let root = std::env::var("APP_DATA_DIR").map_or_else(|_| PathBuf::from(".dev"), PathBuf::from);
     let wanted = std::path::absolute(root.join(format!("postgres-{name}")))?;
     say(&format!("  starting a private Postgres in {}", wanted.display()));
     match open(wanted.clone()).await {
-        // Root cannot run Postgres, and the user who can may not reach a checkout below root's home.
+        // Root cannot run Postgres, and the account that can may have no access to a checkout below root's home.
         Err(LocalPostgresError::Untraversable { .. }) => {
             let elsewhere = std::env::temp_dir().join(format!("saas-kernel-reference-{name}"));
             say(&format!("  (that is out of reach for Postgres' own user; using {})", elsewhere.display()));

@@ -1,4 +1,4 @@
-//! What the tracker adds to the kernel's own flows.
+//! The tracker's hooks.
 
 use async_trait::async_trait;
 use saas_kernel::actor::Actor;
@@ -12,7 +12,7 @@ pub struct Tracker;
 
 #[async_trait]
 impl Hooks for Tracker {
-    /// Nobody starts with an empty page: the first project is part of the sign-up, or there is no sign-up.
+    /// Adds a first project in the transaction of the sign-up, so that nobody starts with an empty page.
     async fn on_signup(&self, tx: &mut dyn Tx, signed_up: &SignedUp) -> Result<(), Error> {
         let first: ProjectName = "First project".parse()?;
         let by = Actor::User(signed_up.user);

@@ -1,6 +1,7 @@
 //! The reference app: projects of an issue tracker, on the SaaS kernel.
 //!
-//! Read [`projects`] first: it is what a team writes for a resource of its own. [`kernel`] and [`app`] are the whole wiring.
+//! Read [`projects`] first: it is the code that a team writes for a resource of its own. [`kernel`] and [`app`] are the whole
+//! wiring.
 
 pub mod demo;
 pub mod development;
@@ -19,13 +20,13 @@ use saas_kernel_stripe::StripeBilling;
 
 use crate::settings::Settings;
 
-/// The product's own schema.
+/// The migrations of the product's own schema.
 pub static PRODUCT_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Serves the app. Without `DATABASE_URL` it is a demonstration on a private Postgres, migrated and seeded.
+/// Serves the app. Without `DATABASE_URL` it runs on a private Postgres, migrated and seeded.
 pub async fn serve() -> Result<(), BoxError> {
     let settings = Settings::from_env()?;
-    // Kept until the end: the private Postgres, if there is one, stops with it.
+    // Kept until the end, because the private Postgres stops when it is dropped.
     let (databases, local) = development::databases(&settings).await?;
     let store = PgStore::connect_with(&databases.app, settings.pool).await?;
     let system = PgSystem::connect(&databases.system).await?;
@@ -49,7 +50,7 @@ pub async fn serve() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// One deployment choice a line.
+/// Builds the kernel from the settings.
 pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<Kernel, BoxError> {
     let builder = Kernel::builder(ProductConfig::load(&settings.config)?)
         .store(store)
@@ -68,7 +69,7 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
     .build()?)
 }
 
-/// The kernel's API and ours.
+/// Builds the app: the kernel's API and the product's.
 pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, BoxError> {
     let app = saas_kernel_axum::app(kernel, settings.http()?).workspace_routes(projects::routes(store));
     Ok(match settings.dev_mail.clone() {
@@ -77,7 +78,7 @@ pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, 
     })
 }
 
-/// Brings the database up to date with the owner's URL, apart from serving; `--dry-run` only tells.
+/// Applies pending migrations, with the owner's URL; `--dry-run` only lists them.
 pub async fn migrate() -> Result<(), BoxError> {
     let url = owner_url()?;
     let migrations = Migrations::kernel().product(&PRODUCT_MIGRATIONS);
@@ -90,24 +91,24 @@ pub async fn migrate() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Looks through the database for what would let one workspace reach another's rows; an error if there is anything.
+/// Reports schema defects that could leak rows across workspaces; an error if there are any.
 pub async fn doctor() -> Result<(), BoxError> {
     let findings = Doctor::new().examine_url(&owner_url()?).await?;
     if findings.is_empty() {
-        say("nothing found");
+        say("no defects found");
         return Ok(());
     }
     for finding in &findings {
         say(&format!("{finding}\n"));
     }
-    Err(format!("{} found; each with the SQL that mends it", findings.len()).into())
+    Err(format!("defects found: {}; run the SQL shown with each to fix it", findings.len()).into())
 }
 
 fn owner_url() -> Result<String, BoxError> {
     settings::required("OWNER_DATABASE_URL", "postgres://owner:password@host:5432/database")
 }
 
-/// For the person at the terminal; the log goes to standard error. Somebody who stops reading does not stop the app.
+/// Writes to the terminal; the log goes to standard error. If standard output is closed, the app goes on.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
         "migrate" => reference::migrate().await,
         "doctor" => reference::doctor().await,
         "demo" => reference::demo::run().await,
-        other => Err(format!("`{other}` is no command; there are: serve, migrate [--dry-run], doctor, demo").into()),
+        other => Err(format!("`{other}` is not a command; use serve, migrate [--dry-run], doctor or demo").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

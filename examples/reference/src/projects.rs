@@ -1,4 +1,4 @@
-//! Projects: the product's own table, on the kernel's seams. This file is what a team writes for a resource of its own.
+//! Projects: a product's own table and routes on the kernel. This file is what a team writes for a resource of its own.
 
 use std::str::FromStr;
 
@@ -24,7 +24,7 @@ use uuid::Uuid;
 permissions! {
     /// See projects.
     pub ReadProject = "project.read";
-    /// Start projects.
+    /// Create projects.
     pub CreateProject = "project.create";
     /// Change projects.
     pub UpdateProject = "project.update";
@@ -44,7 +44,7 @@ pub fn routes(store: PgStore) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete)).with_state(store)
 }
 
-/// 1 to 200 characters on one line.
+/// Name of a project: 1 to 200 characters on one line.
 #[derive(Debug)]
 pub struct ProjectName(String);
 
@@ -74,7 +74,7 @@ pub struct Project {
     updated_at: DateTime<Utc>,
 }
 
-/// The columns that say who created it.
+/// The columns with the actor who created the project.
 #[derive(sqlx::FromRow)]
 struct CreatedBy {
     created_by_type: String,
@@ -211,7 +211,7 @@ async fn update(
     Ok(View(project))
 }
 
-/// Deletes a project and gives its place back.
+/// Deletes a project, which frees its place in the plan's limit.
 #[utoipa::path(delete, path = "/projects/{project}", tag = "projects", params(("project" = String, Path, description = "`prj_…`")),
     responses((status = 204)))]
 async fn delete(
@@ -238,7 +238,8 @@ INSERT INTO tracker.projects (workspace_id, id, name, created_by_type, created_b
 VALUES ($1, $2, $3, $4, $5, $6, $6)
 RETURNING workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at";
 
-/// No proof is asked here: the hook inserts during the sign-up, where nobody has a grant yet. Handlers come through theirs.
+/// Inserts a project. It takes no proof, because the sign-up hook calls it before anybody has a grant; handlers have checked
+/// theirs.
 pub async fn insert(
     conn: &mut PgConnection,
     workspace: WorkspaceId,

@@ -1,5 +1,5 @@
-//! Something to look at: five workspaces on different plans and a demo workspace, twenty people, a hundred projects. Running
-//! it again changes nothing.
+//! Sample data: five workspaces on different plans and a demo workspace, twenty people, a hundred projects. Running it again
+//! changes nothing.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use saas_kernel_postgres::{PgSystem, PgTx};
 
 use crate::projects;
 
-/// Of every seeded account.
+/// Password of every seeded account.
 const PASSWORD: &str = "correct horse battery";
 const ROLES: [&str; 4] = ["owner", "admin", "member", "viewer"];
 
@@ -39,7 +39,7 @@ const fn sample(
     Sample { slug, name, plan, status, projects }
 }
 
-/// The first has accounts without a number; the last is the demo workspace, which the first one's people also belong to.
+/// The first one's accounts have no number; the last is the demo workspace, of which the first one's people are members too.
 const SAMPLES: [Sample; 6] = [
     sample("acme", "Acme", Some("professional"), Status::Active, 25),
     sample("globex", "Globex", None, Status::Active, 5),
@@ -49,10 +49,10 @@ const SAMPLES: [Sample; 6] = [
     sample("demo", "Demo", None, Status::Active, 3),
 ];
 
-/// Seeds once.
+/// Inserts the sample data, unless it is there.
 pub async fn run(kernel: &Kernel, system: &PgSystem) -> Result<(), BoxError> {
     let mut tx = system.begin_system("seed").await?;
-    // Two copies that start at once must not both seed.
+    // If two copies start at once, only one inserts.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('reference.seed'))").execute(tx.conn()).await?;
     let seeded: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM kernel.slugs WHERE slug = 'demo')").fetch_one(tx.conn()).await?;
@@ -135,7 +135,7 @@ fn address(role: &str, index: usize) -> String {
     if index == 0 { format!("{role}@acme.example") } else { format!("{role}{index}@acme.example") }
 }
 
-/// What a person needs to look around.
+/// Text for the terminal with the accounts and URLs to start with.
 pub fn logins(address: SocketAddr) -> String {
     let accounts = ROLES.map(|role| format!("    {role:<8} {role}@acme.example")).join("\n");
     format!(

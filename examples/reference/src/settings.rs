@@ -1,4 +1,4 @@
-//! The environment, parsed once.
+//! Settings from the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,36 +9,36 @@ use saas_kernel::secret::SigningKey;
 use saas_kernel_axum::HttpSettings;
 use saas_kernel_postgres::PgOptions;
 
-/// Known to everybody: for a private demonstration on this machine only.
+/// Public secret: only for a private demonstration on this machine.
 pub const DEMO_WEBHOOK_SECRET: &str = "whsec_demo_only_for_your_own_machine";
 
-/// What the environment says.
+/// Settings of the app.
 pub struct Settings {
-    /// `APP_ADDR`.
+    /// `APP_ADDR`: address to listen on.
     pub address: String,
-    /// `APP_URL`: where people reach it.
+    /// `APP_URL`: URL under which people reach the app.
     pub public_url: String,
-    /// `TRUSTED_PROXIES`.
+    /// `TRUSTED_PROXIES`: addresses or networks whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: String,
-    /// `PRODUCT_CONFIG`.
+    /// `PRODUCT_CONFIG`: path of the product configuration.
     pub config: PathBuf,
-    /// `STRIPE_WEBHOOK_SECRET`; several, separated by commas, while one replaces the other.
+    /// `STRIPE_WEBHOOK_SECRET`: secrets of the webhook endpoint; several, separated by commas, while one is rotated.
     pub stripe_webhook_secrets: Vec<String>,
-    /// `SIGNING_KEY`.
+    /// `SIGNING_KEY`: key that signs cursors.
     pub signing_key: Option<SigningKey>,
-    /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` is a private Postgres.
+    /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` starts a private Postgres.
     pub databases: Option<Databases>,
-    /// `POOL` and `POOL_WAIT`.
+    /// `POOL` and `POOL_WAIT`: options of the pool for requests.
     pub pool: PgOptions,
-    /// Keeps mail instead of delivering it, and shows it at `/dev/mail`: on a developer's machine only.
+    /// Keeps mail in memory and shows it at `/dev/mail`; only on a developer's machine.
     pub dev_mail: Option<MemoryMailer>,
 }
 
-/// The two logins.
+/// URLs of the two database roles.
 pub struct Databases {
-    /// Requests.
+    /// URL of kernel_app, for requests.
     pub app: String,
-    /// Workers and the webhook receiver.
+    /// URL of kernel_system, for workers and the webhook receiver.
     pub system: String,
 }
 
@@ -52,7 +52,7 @@ impl Settings {
                 system: required("SYSTEM_DATABASE_URL", "postgres://kernel_system:password@host:5432/database")?,
             }),
         };
-        // A known secret would let anybody change plans: only the private demonstration has one.
+        // A public secret would let anybody change plans, so only the private demonstration uses it.
         let stripe_webhook_secret = match (optional("STRIPE_WEBHOOK_SECRET"), &databases) {
             (Some(secret), _) => secret,
             (None, None) => DEMO_WEBHOOK_SECRET.to_owned(),
@@ -65,7 +65,7 @@ impl Settings {
                     .ok_or("SIGNING_KEY must have at least 32 characters, such as `openssl rand -hex 32` gives")
             })
             .transpose()?;
-        // In production neither has a default that would work: cookies without `Secure`, cursors that end with the process.
+        // In production neither has a usable default: cookies would lack `Secure`, and cursors would end with the process.
         let public_url = match (optional("APP_URL"), &databases) {
             (Some(url), _) => url,
             (None, None) => format!("http://{address}"),
@@ -95,7 +95,7 @@ impl Settings {
         })
     }
 
-    /// For a private demonstration: nothing from the environment.
+    /// Settings of a private demonstration, which reads nothing from the environment.
     pub fn demonstration(address: &str) -> Self {
         Self {
             address: address.to_owned(),
@@ -116,7 +116,7 @@ impl Settings {
 }
 
 fn default_config() -> PathBuf {
-    // Beside the manifest while developing; a deployment names its own.
+    // Beside the manifest during development; a deployment sets `PRODUCT_CONFIG`.
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/product.config.yaml"))
 }
 
@@ -125,5 +125,5 @@ fn optional(name: &str) -> Option<String> {
 }
 
 pub fn required(name: &str, example: &str) -> Result<String, BoxError> {
-    optional(name).ok_or_else(|| format!("{name} is not set; it looks like {example}").into())
+    optional(name).ok_or_else(|| format!("{name} is not set; set it to {example}").into())
 }

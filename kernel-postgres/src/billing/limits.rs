@@ -1,4 +1,4 @@
-//! Limits: one guarded `UPDATE` decides.
+//! Repository of usage counters. One guarded `UPDATE` decides about each reservation.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use saas_kernel::id::WorkspaceId;
 use crate::error::PgResult;
 use crate::tx::PgTx;
 
-/// The credit it leaves in the transaction is what the counting trigger uses up (migrations/0001_access.sql).
+/// Besides counting, it leaves a credit in the transaction, which the counting trigger uses up (migrations/0001_access.sql).
 const RESERVE: &str = "
 UPDATE kernel.usage SET used = used + $3
 WHERE workspace_id = $1 AND key = $2 AND (cap IS NULL OR used + $3 <= cap)
@@ -30,7 +30,7 @@ fn columns(caps: &BTreeMap<String, Cap>) -> (Vec<&str>, Vec<Option<i64>>) {
 #[async_trait]
 impl Limits for PgTx {
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError> {
-        // Only the system sees a second workspace's counters.
+        // Only a system transaction can access the counters of a second workspace.
         if self.scope_ref().workspace().is_none() && self.buffer.reserved_elsewhere(workspace.uuid(), key) {
             return Err(StoreError::Scope);
         }

@@ -1,4 +1,4 @@
-//! Subscriptions.
+//! Repository of subscriptions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

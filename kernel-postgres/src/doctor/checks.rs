@@ -1,4 +1,4 @@
-//! The list of all checks. Each is one SELECT over the catalog that gives object, problem and fix of what it finds.
+//! The list of all checks. Each is one SELECT over the catalog that returns object, problem and fix of its findings.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -7,10 +7,10 @@ use super::{
     tables, triggers,
 };
 
-/// A check's stable name and its query, which may use what [`common::WITH`] and [`kernel_grants::GIVEN`] name.
+/// Stable name of a check and its query, which may use the CTEs of [`common::WITH`] and [`kernel_grants::GIVEN`].
 pub(super) type Check = (&'static str, &'static str);
 
-/// In the order of the report: what opens most comes first.
+/// In the order of the report: the most severe checks first.
 const GROUPS: [&[Check]; 11] = [
     roles::CHECKS,
     tables::CHECKS,
@@ -29,12 +29,12 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     GROUPS.into_iter().flatten().map(|(name, _)| *name)
 }
 
-/// As one statement: what the checks have in common is read once.
+/// Runs all checks as one statement, so that the common CTEs are computed once.
 pub(super) async fn run(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let checks = || GROUPS.into_iter().flatten().enumerate();
     let parts: Vec<_> =
         checks().map(|(place, (_, sql))| format!("SELECT {place}, q.* FROM ({sql}) q(object, problem, fix)")).collect();
-    // Constants of this crate and nothing else.
+    // The SQL consists of constants of this crate only.
     let sql = AssertSqlSafe(format!("{}{}\n{}", common::WITH, kernel_grants::GIVEN, parts.join("\nUNION ALL ")));
     let rows: Vec<(i32, String, String, String)> = sqlx::query_as(sql).persistent(false).fetch_all(connection).await?;
     let named = |(found, object, problem, fix): (i32, String, String, String)| {

@@ -1,10 +1,11 @@
-//! What the checks have in common, at the beginning of their one statement.
+//! CTEs that all checks share.
 
-/// `request_role`: what a request may act as. `login_role`: what either login may act as. Both hold 0, which is PUBLIC.
-/// `rel`: every relation outside the system's schemas. `tenant`: the tables with a column `workspace_id`, partitions left to
-/// their parents: rows are reached through those, and a direct grant on a partition is a finding of its own.
-/// `held`: what the two logins and kernel_lookup may do with which relation, column by column where it was granted so;
-/// what a table's owner may do is no grant: `role_owns` and `role_member` look at owners. `granted`: the logins' part of that.
+/// `request_role`: the roles that a request may act as. `login_role`: the roles that either database role (kernel_app,
+/// kernel_system) may act as. Both contain 0, which is PUBLIC. `rel`: every relation outside Postgres' own schemas. `tenant`:
+/// tables with a column `workspace_id`, without partitions, whose rows are accessed through their parents; a direct grant on a
+/// partition is a finding of its own. `held`: privileges of the two database roles and kernel_lookup on relations and columns,
+/// without those that an owner has implicitly; `role_owns` and `role_member` check owners. `granted`: the part of `held` that
+/// the two database roles have.
 pub(super) const WITH: &str = r"
 WITH RECURSIVE request_role(oid) AS (
     SELECT unnest(ARRAY[0::oid, to_regrole('kernel_app')::oid])

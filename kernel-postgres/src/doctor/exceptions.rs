@@ -1,4 +1,4 @@
-//! What the kernel's own schema does on purpose, and why. The only such list: whatever is not here is a finding.
+//! Findings that the kernel's own schema has on purpose, with the reasons. Everything that is not listed here is reported.
 
 use super::Exception;
 
@@ -10,14 +10,18 @@ pub(super) const OF_THE_KERNEL: &[Exception] = &[
     exception(
         "reachable_without_rls",
         "kernel.migrations",
-        "start-up compares versions; it holds nothing of a workspace",
+        "start-up compares versions; it contains no rows of a workspace",
     ),
     exception(
         "policy_too_wide",
         "policy self ON kernel.memberships",
-        "one's own memberships in one's own scope, which never holds a workspace too",
+        "a person sees their own memberships in a scope of their own, which never includes a workspace too",
     ),
-    exception("primary_key", "kernel.slugs", "slugs are claimed globally: a taken slug is a deliberate answer"),
+    exception(
+        "primary_key",
+        "kernel.slugs",
+        "slugs are unique across workspaces; that a slug is taken is shown on purpose",
+    ),
 ];
 
 #[cfg(all(test, feature = "testing"))]
@@ -27,7 +31,7 @@ mod tests {
     use crate::doctor::checks;
     use crate::testing::TestDb;
 
-    /// The list only shrinks: what is no longer found is taken off.
+    /// The list only shrinks: an exception that is no longer found must be removed.
     #[tokio::test]
     async fn every_exception_is_still_needed() -> Result<(), Box<dyn std::error::Error>> {
         let db = TestDb::new(&Migrations::kernel()).await?;

@@ -1,4 +1,4 @@
-//! Functions that run as their owner, and views that read as theirs.
+//! Checks of SECURITY DEFINER functions, LEAKPROOF functions and views.
 
 use super::checks::Check;
 
@@ -10,13 +10,13 @@ pub(super) const CHECKS: &[Check] = &[
     ("view_not_invoker", VIEW_NOT_INVOKER),
 ];
 
-/// PostgreSQL's documentation, CREATE FUNCTION, "Writing SECURITY DEFINER Functions Safely": `pg_temp` is searched first unless it is named,
-/// so it comes last. `"$user"` leaves the choice to the caller.
+/// PostgreSQL's documentation, CREATE FUNCTION, "Writing SECURITY DEFINER Functions Safely": `pg_temp` is searched first
+/// unless it is listed, so it must be listed last. With `"$user"` the caller chooses the schema.
 const DEFINER_SEARCH_PATH: &str = r#"
 SELECT format('function %s', p.oid::regprocedure),
-       CASE WHEN c.path IS NULL THEN 'it runs as its owner with the caller''s search_path: the caller chooses what its names mean'
-            ELSE format('it runs as its owner with search_path %s, in which pg_temp is not the last: the caller''s own tables can stand for others', c.path) END,
-       format('ALTER ROUTINE %s SET search_path = %s; -- and write its other names with their schema', p.oid::regprocedure,
+       CASE WHEN c.path IS NULL THEN 'it runs as its owner with the caller''s search_path, so the caller chooses which objects its names refer to'
+            ELSE format('it runs as its owner with search_path %s, in which pg_temp is not last, so the caller''s temporary tables can replace others', c.path) END,
+       format('ALTER ROUTINE %s SET search_path = %s; -- and qualify its other names with their schema', p.oid::regprocedure,
               (SELECT coalesce(string_agg(e, ', ') || ', ', 'pg_catalog, ') || 'pg_temp' FROM regexp_split_to_table(c.path, ',\s*') e
                WHERE e NOT IN ('pg_temp', '"pg_temp"', '"$user"', '""', '')))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -25,22 +25,22 @@ WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
   AND coalesce(c.path !~ 'pg_temp"?$' OR c.path ~ 'pg_temp.*pg_temp|\$user', true) ORDER BY 1"#;
 
-/// A new function is everybody's until it is revoked.
+/// EXECUTE is granted to PUBLIC on new functions until it is revoked.
 const DEFINER_PUBLIC: &str = r"
-SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner and everybody may call it',
-       format('REVOKE ALL ON ROUTINE %s FROM PUBLIC; -- then GRANT EXECUTE to who needs it', p.oid::regprocedure)
+SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner, and every role may execute it',
+       format('REVOKE ALL ON ROUTINE %s FROM PUBLIC; -- then GRANT EXECUTE to the roles that need it', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
   AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) ORDER BY 1";
 
-/// A superuser's and a BYPASSRLS role's function is held by no policy, for whomever it works; kernel_owner's sees every workspace, which
-/// kernel_system does anyway. kernel_lookup has only the grants of the look-ups.
+/// Policies do not apply inside a function owned by a superuser or a BYPASSRLS role; one owned by kernel_owner sees every
+/// workspace, which kernel_system may do anyway. kernel_lookup has only the grants that the look-ups need.
 const DEFINER_OWNER: &str = r"
 SELECT format('function %s', p.oid::regprocedure),
        format('requests can call it, and its owner %I %s', o.rolname,
-              CASE WHEN o.rolsuper OR o.rolbypassrls THEN 'is above row-level security' ELSE 'sees every workspace' END),
-       format('ALTER ROUTINE %s OWNER TO kernel_lookup; -- then grant kernel_lookup what it reads, with a policy', p.oid::regprocedure)
+              CASE WHEN o.rolsuper OR o.rolbypassrls THEN 'bypasses row-level security' ELSE 'sees every workspace' END),
+       format('ALTER ROUTINE %s OWNER TO kernel_lookup; -- then grant kernel_lookup the tables it reads, with a policy', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
 WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
@@ -51,16 +51,16 @@ WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE '
           AND (pg_has_role(o.oid, to_regrole('kernel_owner')::oid, 'MEMBER') OR pg_has_role(o.oid, to_regrole('kernel_system')::oid, 'MEMBER'))
   ) ORDER BY 1";
 
-/// Postgres believes the word and calls such a function on rows that the policies have yet to hide.
+/// Postgres evaluates LEAKPROOF functions before the policies, on rows that the policies would hide.
 const LEAKPROOF_FUNCTION: &str = r"
-SELECT format('function %s', p.oid::regprocedure), 'it is marked LEAKPROOF: it is called with other workspaces'' values before a policy hides them',
+SELECT format('function %s', p.oid::regprocedure), 'it is marked LEAKPROOF, so it is called with other workspaces'' values before a policy hides them',
        format('ALTER FUNCTION %s NOT LEAKPROOF;', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.proleakproof AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') ORDER BY 1";
 
 const VIEW_NOT_INVOKER: &str = r"
-SELECT name, format('it is read by %s with the rights of its owner %I, past the policies', g.who, pg_get_userbyid(relowner)),
+SELECT name, format('%s can read it with the privileges of its owner %I, so the policies do not apply', g.who, pg_get_userbyid(relowner)),
        format('ALTER VIEW %s SET (security_invoker = true);', name)
 FROM rel CROSS JOIN LATERAL (SELECT string_agg(DISTINCT grantee, ', ') AS who FROM granted
                              WHERE granted.rel = rel.oid AND granted.role IN (SELECT oid FROM request_role)) g

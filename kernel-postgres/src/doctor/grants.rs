@@ -1,4 +1,4 @@
-//! What the two logins, and the look-ups, may do with any table beyond rows.
+//! Checks of privileges beyond reading and writing rows.
 
 use super::checks::Check;
 
@@ -10,27 +10,28 @@ pub(super) const CHECKS: &[Check] = &[
     ("default_privileges", DEFAULT_PRIVILEGES),
 ];
 
-/// TRUNCATE asks no policy, REFERENCES reveals rows, TRIGGER runs the login's code for others. MAINTAIN is PostgreSQL 17's.
+/// No policy applies to TRUNCATE; REFERENCES reveals rows; TRIGGER runs the grantee's code for others; MAINTAIN exists since
+/// PostgreSQL 17.
 const DANGEROUS_GRANT: &str = r"
-SELECT name, format('%s has %s on it, which no policy holds', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
+SELECT name, format('%s has %s on it, to which no policy applies', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
        format('REVOKE %s ON %s FROM %s;', string_agg(DISTINCT g.privilege, ', '), name, g.grantee)
 FROM rel JOIN held g ON g.rel = rel.oid
 WHERE relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT of_extension AND g.privilege IN ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')
 GROUP BY name, g.grantee ORDER BY 1, 2";
 
 const GRANT_OPTION: &str = r"
-SELECT name, format('%s may hand %s on it to others', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
+SELECT name, format('%s may grant %s on it to others', g.grantee, string_agg(DISTINCT g.privilege, ', ')),
        string_agg(DISTINCT format('REVOKE GRANT OPTION FOR %s%s ON %s FROM %s CASCADE;', g.privilege, ' (' || quote_ident(g.col) || ')', name, g.grantee), ' ')
 FROM rel JOIN held g ON g.rel = rel.oid WHERE g.hands_on GROUP BY name, g.grantee ORDER BY 1, 2";
 
 const PARTITION_GRANT: &str = r"
-SELECT name, format('it is reached directly by %s, past the policies of its parent', string_agg(DISTINCT g.grantee, ', ')),
+SELECT name, format('%s can access it directly, so the policies of its parent do not apply', string_agg(DISTINCT g.grantee, ', ')),
        format('REVOKE ALL ON %s FROM %s;', name, string_agg(DISTINCT g.grantee, ', '))
 FROM rel JOIN held g ON g.rel = rel.oid WHERE relispartition AND relkind IN ('r', 'p', 'f') GROUP BY name ORDER BY name";
 
-/// Who can create in a schema can put a function or table where another name was meant.
+/// A role that can create objects in a schema can put a function or table where another name was meant.
 const CREATE_PRIVILEGE: &str = r"
-SELECT what, format('%s may create in it', grantee), format('REVOKE CREATE ON %s FROM %s;', what, grantee)
+SELECT what, format('%s may create objects in it', grantee), format('REVOKE CREATE ON %s FROM %s;', what, grantee)
 FROM (SELECT format('SCHEMA %I', n.nspname) AS what, a.grantee AS role, a.privilege_type
       FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
       UNION ALL
@@ -41,7 +42,7 @@ WHERE privilege_type = 'CREATE' AND (role IN (SELECT oid FROM login_role) OR rol
 
 const DEFAULT_PRIVILEGES: &str = r"
 SELECT format('default privileges of %I%s', pg_get_userbyid(d.defaclrole), s.place),
-       format('every table it makes%s is granted to %s before anybody protects it', s.place, g.grantees),
+       format('every table it creates%s is granted to %s before it is protected', s.place, g.grantees),
        format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE ALL ON TABLES FROM %s;', pg_get_userbyid(d.defaclrole), s.place, g.grantees)
 FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 CROSS JOIN LATERAL (SELECT CASE WHEN n.oid IS NULL THEN '' ELSE format(' IN SCHEMA %I', n.nspname) END AS place) s

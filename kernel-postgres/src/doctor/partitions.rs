@@ -1,12 +1,12 @@
-//! The partitions of the kernel's append-only tables. Rows without one go to the default partition, which then cannot be split
-//! without moving them.
+//! Checks of the partitions of the kernel's append-only tables. Rows of a month without a partition go to the default
+//! partition, which then cannot be split without moving them.
 
 use super::checks::Check;
 
 pub(super) const CHECKS: &[Check] = &[("partition_missing", PARTITION_MISSING)];
 
-/// This month and the next two, in UTC as `kernel.add_partition` makes them. `PgSystem::ensure_partitions` adds one month more, so
-/// this finds a missing month while two months with a partition are left.
+/// Checks this month and the next two, in UTC as in `kernel.add_partition`. `PgSystem::ensure_partitions` adds one month more,
+/// so that a missing month is found while two months still have a partition.
 const PARTITION_MISSING: &str = r"
 WITH RECURSIVE wanted AS (
     SELECT p.parent, p.parent || to_char(m.month, '_YYYY_MM') AS part, 'rows of that month go to its default partition' AS effect,

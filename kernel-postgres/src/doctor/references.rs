@@ -1,4 +1,5 @@
-//! Foreign keys between tenant tables. Postgres checks a reference past row-level security, so the workspace must be part of it.
+//! Checks of foreign keys between tenant tables. Postgres checks references without row-level security, so a key must include
+//! the workspace.
 
 use super::checks::Check;
 
@@ -8,10 +9,10 @@ pub(super) const CHECKS: &[Check] = &[
     ("audit_foreign_key", AUDIT),
 ];
 
-/// The key again, with workspace_id on both sides and what it does on delete kept.
+/// The fix is the same key with workspace_id on both sides, and with the same actions.
 const FOREIGN_KEY: &str = r"
 SELECT format('constraint %I ON %s', k.conname, c.name),
-       format('it references %s without workspace_id: a row can point at another workspace''s row, and the refusal tells whether one exists', p.name),
+       format('it references %s without workspace_id, so a row can reference another workspace''s row, and a refusal reveals whether one exists', p.name),
        format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %I FOREIGN KEY (workspace_id, %s) REFERENCES %s (workspace_id, %s)%s%s%s;',
               c.name, k.conname, k.conname, x.own, p.name, x.others,
               CASE k.confdeltype WHEN 'c' THEN ' ON DELETE CASCADE' WHEN 'r' THEN ' ON DELETE RESTRICT'
@@ -29,10 +30,10 @@ CROSS JOIN LATERAL (
 WHERE k.contype = 'f' AND k.conparentid = 0
   AND NOT EXISTS (SELECT FROM unnest(k.conkey, k.confkey) u(own, other) WHERE u.own = c.ws AND u.other = p.ws) ORDER BY 1";
 
-/// Plain SET NULL empties every column of the key, workspace_id too: the delete fails, or the row is nobody's.
+/// Plain SET NULL clears every column of the key, workspace_id too: the delete fails, or the row loses its workspace.
 const FOREIGN_KEY_SETS_WORKSPACE: &str = r"
 SELECT format('constraint %I ON %s', k.conname, c.name),
-       'a change of the row it references would empty workspace_id too',
+       'a change of the referenced row would clear workspace_id too',
        CASE WHEN k.confupdtype IN ('n', 'd') OR x.own IS NULL
             THEN format('-- ALTER TABLE %s: %I must not change workspace_id; write it without ON UPDATE', c.name, k.conname)
             ELSE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %I %s;', c.name, k.conname, k.conname,
@@ -45,6 +46,6 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND c.ws = ANY (k.conkey)
   AND (k.confupdtype IN ('n', 'd') OR k.confdeltype IN ('n', 'd') AND (k.confdelsetcols IS NULL OR c.ws = ANY (k.confdelsetcols))) ORDER BY 1";
 
 const AUDIT: &str = r"
-SELECT format('constraint %I ON kernel.audit_log', conname), 'the audit log must outlive what it tells about',
+SELECT format('constraint %I ON kernel.audit_log', conname), 'entries of the audit log must stay when the rows they refer to are deleted',
        format('ALTER TABLE kernel.audit_log DROP CONSTRAINT %I;', conname)
 FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass('kernel.audit_log') AND conparentid = 0 ORDER BY 1";

@@ -1,4 +1,4 @@
-//! The triggers that keep limits and the audit log, and those with which Postgres checks references.
+//! Checks of the triggers that enforce limits, the audit log and references.
 
 use super::checks::Check;
 
@@ -13,7 +13,8 @@ FROM pg_trigger g JOIN rel r ON r.oid = g.tgrelid JOIN pg_proc p ON p.oid = g.tg
 WHERE g.tgenabled NOT IN ('O', 'A')
   AND (g.tgisinternal AND r.oid IN (SELECT oid FROM tenant) OR p.pronamespace = to_regnamespace('kernel')) ORDER BY 1";
 
-/// A table with one of `kernel.protect`'s counting triggers needs all of them. tgtype: 1 for each row, 4 insert, 8 delete, 16 update.
+/// A table with one of the counting triggers of `kernel.protect` needs all of them. tgtype: 1 for each row, 4 insert, 8
+/// delete, 16 update.
 const COUNTING_TRIGGER: &str = r"
 WITH RECURSIVE counted AS (
     SELECT r.oid, r.name, min(split_part(encode(g.tgargs, 'escape'), '\000', 1)) AS key,
@@ -21,7 +22,7 @@ WITH RECURSIVE counted AS (
     FROM pg_trigger g JOIN rel r ON r.oid = g.tgrelid
     WHERE g.tgparentid = 0 AND g.tgfoid IN (to_regproc('kernel.count_row'), to_regproc('kernel.uncount_row')) GROUP BY 1, 2
 )
-SELECT format('trigger %s ON %s', e.trigger, c.name), format('it is missing or incomplete: the limit `%s` counts wrong', c.key),
+SELECT format('trigger %s ON %s', e.trigger, c.name), format('it is missing or incomplete, so the limit `%s` is counted wrongly', c.key),
        format('CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW %sEXECUTE FUNCTION kernel.%s(%L);', e.trigger, e.moment, c.name,
               CASE WHEN c.soft THEN format('WHEN (%s) ', e.condition) ELSE '' END, e.function, c.key)
 FROM counted c
@@ -35,7 +36,7 @@ WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname 
 
 /// tgtype: 1 for each row, 2 before, 8 delete, 16 update, 32 truncate.
 const AUDIT_TRIGGER: &str = r"
-SELECT format('trigger %s ON %s', e.trigger, r.name), 'it is missing: entries of the audit log can be changed or deleted',
+SELECT format('trigger %s ON %s', e.trigger, r.name), 'it is missing, so entries of the audit log can be changed or deleted',
        format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION kernel.refuse_change();', e.trigger, e.moment, r.name, e.level)
 FROM rel r
 JOIN (VALUES ('append_only', 'BEFORE UPDATE OR DELETE', 27, 'ROW'), ('no_truncate', 'BEFORE TRUNCATE', 34, 'STATEMENT')) e(trigger, moment, type, level) ON true

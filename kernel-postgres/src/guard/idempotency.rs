@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::error::PgResult;
 use crate::tx::PgTx;
 
-/// A key that expired is free again. A duplicate in flight waits here for the first to end.
+/// An expired key can be claimed again. A concurrent duplicate waits here for the first request to end.
 const CLAIM: &str = "
 INSERT INTO kernel.idempotency_keys AS k (scope_id, actor_type, actor_id, key, fingerprint, expires_at)
 VALUES ($1, $2, $3, $4, $5, now() + $6)
@@ -30,7 +30,8 @@ UPDATE kernel.idempotency_keys SET expires_at = now()
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 impl PgTx {
-    /// The person where the scope has one: a workspace that is being created has a new id with every request.
+    /// The person if the scope has one, otherwise the workspace: a workspace that is being created has a new id in every
+    /// request.
     fn idempotency_scope(&self) -> Uuid {
         let scope = self.scope_ref();
         scope

@@ -1,4 +1,4 @@
-//! API keys.
+//! Repository of API keys.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Look-ups on one connection, by functions of a role that owns nothing else.
+//! Look-ups that precede a scope, by functions of kernel_lookup, a role that owns nothing else.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -21,7 +21,7 @@ use crate::error::{PgResult, bad_row};
 use crate::share::Share;
 use crate::store::PgStore;
 
-/// A connection for look-ups, with its place in the share of the client's address, or of the caller who is known already.
+/// A connection for look-ups, with its place in the share of the client's address or of the known caller.
 pub(crate) struct PgLookups {
     pub(crate) store: PgStore,
     pub(crate) connection: PoolConnection<Postgres>,

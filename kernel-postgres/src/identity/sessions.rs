@@ -1,4 +1,4 @@
-//! Sessions.
+//! Repository of sessions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Repository of accounts.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

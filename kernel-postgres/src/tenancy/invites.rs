@@ -1,4 +1,4 @@
-//! Invites.
+//! Repository of invites.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

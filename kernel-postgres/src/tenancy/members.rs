@@ -1,4 +1,4 @@
-//! Memberships.
+//! Repository of memberships.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

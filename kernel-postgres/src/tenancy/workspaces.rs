@@ -1,4 +1,4 @@
-//! Workspaces.
+//! Repository of workspaces.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -48,7 +48,7 @@ const FIND: &str = "
 SELECT id, slug, name, plan, access, created_by_type, created_by_id, created_at, updated_at
 FROM kernel.workspaces WHERE id = $1 AND status = 'active'";
 
-/// From the memberships on: the workspaces' own policy would go through all of them.
+/// Starts from the memberships: starting from the workspaces would evaluate the policy for all of them.
 const OF_USER: &str = "
 SELECT w.id, w.slug, w.name, w.plan, w.access, w.created_by_type, w.created_by_id, w.created_at, w.updated_at
 FROM kernel.memberships m JOIN kernel.workspaces w ON w.id = m.workspace_id
@@ -69,7 +69,7 @@ impl Workspaces for PgTx {
         if claim.execute(self.conn()).await.store()?.rows_affected() == 1 {
             return Ok(true);
         }
-        // One's own earlier slug: another workspace's is not visible here.
+        // The workspace's own earlier slug; those of other workspaces are not visible here.
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM kernel.slugs WHERE slug = $1 AND workspace_id = $2)")
             .bind(slug.as_str())
             .bind(workspace.uuid())
@@ -126,7 +126,7 @@ impl Workspaces for PgTx {
     }
 
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError> {
-        // NO KEY: rows that refer to the workspace can still be inserted meanwhile.
+        // NO KEY: rows that reference the workspace can still be inserted.
         let lock = "SELECT id FROM kernel.workspaces WHERE id = $1 FOR NO KEY UPDATE";
         let row = sqlx::query_scalar::<_, Uuid>(lock)
             .bind(id.uuid())

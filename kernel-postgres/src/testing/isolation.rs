@@ -1,5 +1,5 @@
-//! Tries, as the application's login, to reach from one workspace into another: every table with a `workspace_id`, found in the
-//! catalog, the kernel's and the product's; and asks the doctor for what that login's attempts cannot show.
+//! The test of tenant isolation. As kernel_app it tries to access one workspace's rows from another, on every table of the
+//! kernel and the product that has a `workspace_id`, and it asks the doctor for defects that such attempts cannot show.
 
 mod attempt;
 mod candidates;
@@ -22,25 +22,26 @@ use self::catalog::Catalog;
 use super::{TestDb, TestDbError};
 use crate::doctor::{Doctor, DoctorError, Finding};
 
-/// One line in a product's tests: `assert_tenant_isolation(&db).await?;` on a migrated database of the test's own, in which
-/// it leaves a few rows. Tables it cannot fill need [`TenantIsolation::value`].
+/// Tests tenant isolation with one line: `assert_tenant_isolation(&db).await?;` on a migrated database of the test's own, in
+/// which it leaves a few rows. Tables that it cannot fill need [`TenantIsolation::value`].
 ///
-/// For every table it makes two workspaces with a row each and then tries, with kernel_app's own login and the scope of the
-/// first, of a third and of none, to see, insert, change, take over, delete and overwrite the other's row and to refer to it; and
-/// to see it through every view with that column.
-/// Each attempt is rolled back. Whether anything changed is looked up past row-level security.
+/// For every table it creates two workspaces with a row each. Then it tries, as kernel_app with the scope of the first
+/// workspace, of a third and of none, to select, insert, update, move, delete and overwrite the second one's row, to reference
+/// it, and to select it through every view with that column. Each attempt is rolled back. An administrator checks whether
+/// anything changed.
 ///
-/// What these attempts cannot show, such as row-level security that is not forced on a table's owner or a definer function whose search path
-/// the caller chooses, the [`Doctor`] finds in the same database; each of its findings is one line too.
+/// The [`Doctor`] examines the same database for defects that these attempts cannot show, such as row-level security that is
+/// not forced on a table's owner, or a definer function whose search path the caller chooses; each of its findings is one line
+/// too.
 ///
 /// # Errors
-/// [`IsolationError::Leaks`] with one line for each attempt that got through or could not be made, and for each finding; others if the
-/// database does not answer.
+/// [`IsolationError::Leaks`] with one line for each attempt that succeeded or could not be made, and for each finding; another
+/// error if the database does not answer.
 pub async fn assert_tenant_isolation(db: &TestDb) -> Result<IsolationReport, IsolationError> {
     TenantIsolation::new().assert(db).await
 }
 
-/// [`assert_tenant_isolation`] for a product whose tables need values of their own or that decided to live with something.
+/// [`assert_tenant_isolation`] for a product whose tables need certain values, or that accepts some findings.
 #[derive(Clone, Debug, Default)]
 pub struct TenantIsolation {
     values: BTreeMap<(&'static str, &'static str), &'static str>,
@@ -48,19 +49,20 @@ pub struct TenantIsolation {
     doctor: Doctor,
 }
 
-/// What the kernel does on purpose.
+/// Attempts that succeed on the kernel's own tables on purpose.
 const ACCEPTED: &[(&str, &str)] = &[
-    // A slug is claimed globally: a taken one is a deliberate answer.
+    // Slugs are unique across workspaces; that a slug is taken is shown on purpose.
     ("kernel.slugs", "duplicate"),
 ];
 
-/// One attempt that got through, or could not be made; or one of the doctor's findings.
+/// An attempt that succeeded or could not be made, or a finding of the doctor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
-    /// `app.tasks`; also a view. Of a finding its object: `policy anyone ON app.tasks`.
+    /// Name of the table or view, such as `app.tasks`; for a finding its object, such as `policy anyone ON app.tasks`.
     pub table: String,
-    /// The attempt's name, which stays the same from version to version: `select`, `insert`, `update`, `move`, `delete`, `upsert`,
-    /// `duplicate`, `foreign_key`, the first five with `_without_scope` or `_of_all`; `seed` and `own_row` if it could not be made. Of a finding its check: `rls_not_forced`.
+    /// Stable name of the attempt: `select`, `insert`, `update`, `move`, `delete`, `upsert`, `duplicate`, `foreign_key`, the
+    /// first five with `_without_scope` or `_of_all`; `seed` and `own_row` if it could not be made. For a finding the name of
+    /// its check: `rls_not_forced`.
     pub probe: &'static str,
     /// What happened.
     pub happened: String,
@@ -80,34 +82,29 @@ impl fmt::Display for Leak {
     }
 }
 
-/// What was tried, when nothing got through and the doctor found nothing.
+/// The attempts that were made, if none succeeded and the doctor found nothing.
 #[derive(Clone, Debug)]
 pub struct IsolationReport {
-    /// The tenant tables, by name.
+    /// Names of the tenant tables.
     pub tables: Vec<String>,
-    /// How many attempts were made on them.
+    /// Number of attempts.
     pub probes: usize,
 }
 
 impl fmt::Display for IsolationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} attempts on {} tables, none got through; the doctor found nothing",
-            self.probes,
-            self.tables.len()
-        )
+        write!(f, "{} attempts on {} tables, none succeeded; the doctor found nothing", self.probes, self.tables.len())
     }
 }
 
-/// Why isolation is not proven. `Debug` is the same text: it is what a test that returns it prints.
+/// Why isolation is not proven. `Debug` shows the same text, because a test that returns the error prints it.
 #[derive(thiserror::Error)]
 pub enum IsolationError {
-    /// These got through, could not be tried, or were found by the doctor.
+    /// Attempts that succeeded or could not be made, and findings of the doctor.
     #[error("workspaces are not isolated:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Leaks(Vec<Leak>),
-    /// The database did not answer what had to be known.
-    #[error("isolation could not be tried: {0}")]
+    /// A query that the test needs failed.
+    #[error("tenant isolation could not be tested: {0}")]
     Broken(#[source] BoxError),
 }
 
@@ -131,7 +128,7 @@ impl From<TestDbError> for IsolationError {
     }
 }
 
-/// The workspaces: one that tries, one that is tried on, and one that has no rows.
+/// The three workspaces: one that tries, one whose rows are tried, and one without rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workspaces([WorkspaceId; 3]);
 
@@ -150,40 +147,40 @@ impl Workspaces {
     }
 }
 
-/// One of the three.
+/// One of the three workspaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// Tries.
+    /// The workspace in whose scope the attempts are made.
     A,
-    /// Is tried on.
+    /// The workspace whose rows the attempts try to access.
     B,
-    /// Has no rows; what an attempt would insert is made for it.
+    /// The workspace without rows, for which attempts insert rows.
     Empty,
 }
 
 impl TenantIsolation {
-    /// Generates every value from the catalog and accepts nothing but what the kernel does on purpose.
+    /// Generates all values from the catalog, and accepts only the kernel's own exceptions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The SQL expression for a column that the catalog says too little about: `.value("app.tasks", "code", "'T-00{n}'")`.
-    /// `{n}` becomes 1, 2 and 3, so that the rows differ.
+    /// Sets the SQL expression for a column whose type says too little: `.value("app.tasks", "code", "'T-00{n}'")`. `{n}`
+    /// becomes 1, 2 and 3, so that the rows differ.
     #[must_use]
     pub fn value(mut self, table: &'static str, column: &'static str, sql: &'static str) -> Self {
         self.values.insert((table, column), sql);
         self
     }
 
-    /// The doctor to ask, with what the product accepts: the one that examines its databases in production.
+    /// Sets the doctor, with the findings that the product accepts: use the one that examines the databases in production.
     #[must_use]
     pub fn doctor(mut self, doctor: Doctor) -> Self {
         self.doctor = doctor;
         self
     }
 
-    /// Lets one attempt on one table through, both named as in [`Leak`]; `why` is for who reads the code. One that no longer gets
-    /// through fails, so the list only shrinks.
+    /// Accepts that one attempt on one table succeeds, both named as in [`Leak`]; `why` documents the reason in the code. An
+    /// accepted attempt that no longer succeeds is an error, so that the list only shrinks.
     #[must_use]
     pub fn accept(mut self, table: &'static str, probe: &'static str, why: &'static str) -> Self {
         let _ = why;
@@ -191,10 +188,10 @@ impl TenantIsolation {
         self
     }
 
-    /// As [`assert_tenant_isolation`].
+    /// Runs the test; see [`assert_tenant_isolation`].
     ///
     /// # Errors
-    /// As [`assert_tenant_isolation`].
+    /// See [`assert_tenant_isolation`].
     pub async fn assert(&self, db: &TestDb) -> Result<IsolationReport, IsolationError> {
         let mut admin = db.admin().await?;
         let mut app = PgConnection::connect(&db.app_url()).await?;
@@ -205,7 +202,7 @@ impl TenantIsolation {
         witness::call(&mut admin).await?;
         let tried = probes::all(&mut app, &catalog, &seeds, workspaces, &mut leaks).await;
         witness::dismiss(&mut admin).await?;
-        // After the witness has left, which is a definer function of an administrator.
+        // After the witness is dropped, which is a definer function of an administrator and would be a finding.
         leaks.extend(self.doctor.examine(&mut admin).await?.into_iter().map(Leak::from));
         let report =
             IsolationReport { tables: catalog.tenants().map(|table| table.name.clone()).collect(), probes: tried? };
@@ -221,7 +218,7 @@ impl TenantIsolation {
         leaks.extend(stale.into_iter().map(|(table, probe)| Leak {
             table: table.to_owned(),
             probe,
-            happened: "it is accepted and no longer gets through".to_owned(),
+            happened: "it is accepted, but no longer succeeds".to_owned(),
             fix: "Remove the call of `accept`".to_owned(),
         }));
         leaks

@@ -13,11 +13,11 @@ use super::{LocalPostgres, LocalPostgresOptions};
 use crate::migrate::{Migrations, create_roles};
 use crate::{PgStore, PgSystem};
 
-/// Holds the administrator's URL of a cluster that several test processes share; without it each process starts one of
-/// its own and ends it with itself.
+/// Environment variable with the administrator's URL of a cluster that several test processes share. Without it each process
+/// starts a cluster of its own, which ends with the process.
 pub const CLUSTER_ENV: &str = "SAAS_KERNEL_TEST_POSTGRES";
 
-/// A fresh database with the schema, the four roles and nothing else. Tests connect as the application does: an
+/// A migrated database for one test, with the four roles and no rows. Tests connect as the application does, because an
 /// administrator would bypass row-level security. Dropped with the value.
 ///
 /// ```no_run
@@ -33,7 +33,7 @@ pub struct TestDb {
     name: String,
 }
 
-/// Why there is no database.
+/// Why no test database could be created.
 #[derive(thiserror::Error)]
 #[error("no test database: {0}")]
 pub struct TestDbError(#[source] BoxError);
@@ -47,10 +47,10 @@ fn broken(error: impl Into<BoxError>) -> TestDbError {
 static CLUSTER: OnceCell<LocalPostgres> = OnceCell::const_new();
 
 impl TestDb {
-    /// Copies the template of `migrations`, which the first caller of the cluster makes.
+    /// Creates a database from the template of `migrations`, which the first caller on the cluster creates.
     ///
     /// # Errors
-    /// What Postgres or a migration says.
+    /// The errors of Postgres and of the migrations.
     pub async fn new(migrations: &Migrations) -> Result<Self, TestDbError> {
         let admin_url = match std::env::var(CLUSTER_ENV) {
             Ok(url) => url,
@@ -66,41 +66,41 @@ impl TestDb {
         Ok(Self { admin_url, name })
     }
 
-    /// The administrator's URL: for looking past row-level security in assertions, never for the code under test.
+    /// The administrator's URL: to read without row-level security in assertions, never for the code under test.
     pub fn admin_url(&self) -> String {
         with_user(&self.admin_url, "postgres", &self.name)
     }
 
-    /// The application's URL.
+    /// URL of the database role kernel_app.
     pub fn app_url(&self) -> String {
         with_user(&self.admin_url, "kernel_app", &self.name)
     }
 
-    /// The system's URL.
+    /// URL of the database role kernel_system.
     pub fn system_url(&self) -> String {
         with_user(&self.admin_url, "kernel_system", &self.name)
     }
 
-    /// The store, as requests see it.
+    /// Connects as requests do.
     ///
     /// # Errors
-    /// What connecting says.
+    /// The errors of connecting.
     pub async fn store(&self) -> Result<PgStore, TestDbError> {
         PgStore::connect(&self.app_url()).await.map_err(broken)
     }
 
-    /// The store, as workers see it.
+    /// Connects as workers do.
     ///
     /// # Errors
-    /// What connecting says.
+    /// The errors of connecting.
     pub async fn system(&self) -> Result<PgSystem, TestDbError> {
         PgSystem::connect(&self.system_url()).await.map_err(broken)
     }
 
-    /// A connection of the administrator.
+    /// Connects as the administrator.
     ///
     /// # Errors
-    /// What connecting says.
+    /// The errors of connecting.
     pub async fn admin(&self) -> Result<PgConnection, TestDbError> {
         connect(&self.admin_url()).await
     }
@@ -109,7 +109,7 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         let (url, sql) = (self.admin_url.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-        // A drop cannot wait on the test's own runtime. A database that stays goes with its cluster.
+        // Drop cannot wait on the test's own runtime. A database that could not be dropped ends with its cluster.
         let _ = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async { execute(&mut connect(&url).await.ok()?, sql).await.ok() })
@@ -119,13 +119,13 @@ impl Drop for TestDb {
 }
 
 fn with_user(admin_url: &str, user: &str, database: &str) -> String {
-    // The shape that LocalPostgres and the shared cluster's variable have: postgres://user@host:port/database
+    // The format of the URLs of LocalPostgres and the shared cluster's variable: postgres://user@host:port/database
     let address = admin_url.split_once('@').map_or(admin_url, |(_, rest)| rest);
     let host = address.split_once('/').map_or(address, |(host, _)| host);
     format!("postgres://{user}@{host}/{database}")
 }
 
-/// Finished templates only ever appear by a rename, so that nobody copies half a schema.
+/// A finished template appears only by a rename, so that nobody copies an incomplete schema.
 async fn template(admin: &mut PgConnection, admin_url: &str, migrations: &Migrations) -> Result<String, TestDbError> {
     let name = format!("template_{}", migrations.fingerprint());
     let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)";
@@ -164,7 +164,7 @@ async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), TestD
 }
 
 impl Migrations {
-    /// Changes exactly when a migration is added or changed.
+    /// Fingerprint that changes exactly when a migration is added or changed.
     fn fingerprint(&self) -> String {
         let mut text = String::new();
         for byte in self.checksum() {

@@ -1,5 +1,5 @@
-//! The plans: what each costs, allows and switches on. In order, cheapest first; the first is what everybody has who
-//! pays nothing.
+//! The catalog of plans: what each plan costs, its limits and its features. Plans are ordered cheapest first; the first one is
+//! the free plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,20 +11,20 @@ use sha2::{Digest, Sha256};
 
 use crate::base::settings::checked;
 
-/// The limit that members count against. A plan that does not name it allows any number.
+/// Key of the limit that members count against. If no plan has this limit, the number of members is unlimited.
 pub const SEATS: &str = "members";
 
-/// How much of something a plan allows. In `product.config.yaml`: `50` or `unlimited`.
+/// Upper bound of a limit in a plan. In `product.config.yaml`: a number such as `50`, or `unlimited`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Cap {
-    /// Up to this many.
+    /// At most this many.
     Finite(u64),
-    /// Any number.
+    /// No upper bound.
     Unlimited,
 }
 
 impl Cap {
-    /// As stored: `None` is unlimited.
+    /// The value as stored in the database; `None` means unlimited.
     pub fn stored(self) -> Option<i64> {
         match self {
             Cap::Finite(n) => Some(i64::try_from(n).unwrap_or(i64::MAX)),
@@ -32,7 +32,7 @@ impl Cap {
         }
     }
 
-    /// Whether `total` fits.
+    /// Whether `total` is within the bound.
     pub fn allows(self, total: u64) -> bool {
         match self {
             Cap::Finite(n) => total <= n,
@@ -41,47 +41,47 @@ impl Cap {
     }
 }
 
-/// What a plan costs with one provider.
+/// Price of a plan with one billing provider.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// In the currency's smallest unit, such as cents.
+    /// Amount in the currency's smallest unit, such as cents.
     pub amount: u64,
-    /// ISO 4217, lower case.
+    /// Currency code of ISO 4217, in lower case.
     #[serde(deserialize_with = "currency")]
     pub currency: String,
-    /// Billed every month or every year.
+    /// Billing interval: a month or a year.
     pub interval: Interval,
-    /// The provider's price id or lookup key that stands for this price.
+    /// The provider's price id or lookup key for this price.
     #[serde(default)]
     pub provider_price: Option<String>,
 }
 
-/// How often a price is billed.
+/// Billing interval of a price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interval {
-    /// Every month.
+    /// Billed every month.
     Month,
-    /// Every year.
+    /// Billed every year.
     Year,
 }
 
-/// How much of a plan a subscription's state gives.
+/// How much of its plan a workspace may use, given the state of its subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Access {
-    /// All of it.
+    /// The whole plan.
     Full,
-    /// All of it, while a failed payment is retried.
+    /// The whole plan, while the provider retries a failed payment.
     Grace,
-    /// The data can be read, nothing can be changed.
+    /// Data can be read but not changed.
     ReadOnly,
-    /// Nothing: the free plan applies.
+    /// Nothing of the paid plan; the free plan applies.
     None,
 }
 
 impl Access {
-    /// As stored and shown.
+    /// The value as stored in the database and shown in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Access::Full => "full",
@@ -91,52 +91,52 @@ impl Access {
         }
     }
 
-    /// From its stored form.
+    /// Parses the stored value; `None` if it is unknown.
     pub fn from_stored(text: &str) -> Option<Self> {
         [Self::Full, Self::Grace, Self::ReadOnly, Self::None].into_iter().find(|access| access.as_str() == text)
     }
 }
 
-/// A plan.
+/// A plan of the catalog, as configured under `plans` in `product.config.yaml`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// As stored and as named in refusals.
+    /// Key of the plan, as stored and as named in refusals.
     pub key: String,
-    /// As shown.
+    /// Name of the plan, as shown to people.
     pub name: String,
-    /// What it costs; empty for the free plan.
+    /// Prices of the plan; empty for the free plan.
     #[serde(default)]
     pub prices: Vec<Price>,
-    /// What it switches on.
+    /// Keys of the features that the plan includes.
     #[serde(default)]
     pub features: BTreeSet<String>,
-    /// How much it allows, by limit key. Every plan names every limit.
+    /// Limits of the plan, by limit key. Every plan must have every limit.
     #[serde(default, deserialize_with = "limits")]
     pub limits: BTreeMap<String, Cap>,
 }
 
-/// All plans, cheapest first.
+/// All plans, ordered cheapest first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Catalog {
     free: Arc<Plan>,
     plans: Vec<Arc<Plan>>,
 }
 
-/// A mistake in a catalog.
+/// An error in the configured plans.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CatalogProblem {
-    /// The index of the plan it is about.
+    /// Index of the plan that is wrong.
     pub plan: usize,
-    /// What is wrong and what would be right.
+    /// What is wrong and how to correct it.
     pub text: String,
 }
 
 impl Catalog {
-    /// Checks and keeps the plans.
+    /// Checks the plans and builds the catalog.
     ///
     /// # Errors
-    /// One sentence per mistake: no plan, a key or a provider price used twice, a plan without one of the others' limits.
+    /// All errors that were found: no plan, a key or provider price used twice, a plan without a limit that another plan has.
     pub fn new(mut plans: Vec<Plan>) -> Result<Self, Vec<CatalogProblem>> {
         let mut problems = Vec::new();
         if !plans.iter().any(|plan| plan.limits.contains_key(SEATS)) {
@@ -153,21 +153,24 @@ impl Catalog {
                 problem(format!("plan `{}` is defined twice; rename one", plan.key));
             }
             if plan.limits.get(SEATS) == Some(&Cap::Finite(0)) {
-                problem(format!("plan `{}` allows no `{SEATS}`; its owner is one", plan.key));
+                problem(format!(
+                    "plan `{}` allows 0 `{SEATS}`, but the owner needs a seat; allow at least 1",
+                    plan.key
+                ));
             }
             for price in plan.prices.iter().filter_map(|price| price.provider_price.as_ref()) {
                 if !seen.insert(format!("price {price}")) {
-                    problem(format!("price `{price}` stands twice; a price belongs to one plan"));
+                    problem(format!("price `{price}` is used twice; use each `provider_price` in one plan only"));
                 }
             }
             for key in keys.iter().filter(|key| !plan.limits.contains_key(*key)) {
-                problem(format!("plan `{}` does not say how many `{key}` it allows; add it, or `unlimited`", plan.key));
+                problem(format!("plan `{}` has no limit `{key}`; add a number or `unlimited`", plan.key));
             }
         }
         let plans: Vec<Arc<Plan>> = plans.into_iter().map(Arc::new).collect();
         match plans.first() {
             None => {
-                let text = "there is no plan; the first one is what everybody has who pays nothing".to_owned();
+                let text = "there is no plan; add at least one, the first is the free plan".to_owned();
                 Err(vec![CatalogProblem { plan: 0, text }])
             }
             Some(_) if !problems.is_empty() => Err(problems),
@@ -175,42 +178,43 @@ impl Catalog {
         }
     }
 
-    /// Cheapest first.
+    /// All plans, cheapest first.
     pub fn plans(&self) -> &[Arc<Plan>] {
         &self.plans
     }
 
-    /// What everybody has who pays nothing.
+    /// The free plan, which applies to every workspace without a paid subscription.
     pub fn free(&self) -> &Arc<Plan> {
         &self.free
     }
 
-    /// The plan of that key.
+    /// Finds a plan by its key.
     pub fn plan(&self, key: &str) -> Option<&Arc<Plan>> {
         self.plans.iter().find(|plan| plan.key == key)
     }
 
-    /// The plan a workspace is on: the free one without a key, and for a plan that is no longer offered.
+    /// The plan of a workspace with the stored plan key `key`: the free plan if there is no key or the plan is no longer
+    /// configured.
     pub fn plan_of(&self, key: Option<&str>) -> &Arc<Plan> {
         key.and_then(|key| self.plan(key)).unwrap_or(&self.free)
     }
 
-    /// The plan that a provider's price id or lookup key stands for.
+    /// The plan that has this provider's price id or lookup key.
     pub fn plan_for_price(&self, price: &str) -> Option<&Arc<Plan>> {
         self.plans.iter().find(|plan| plan.prices.iter().any(|p| p.provider_price.as_deref() == Some(price)))
     }
 
-    /// The cheapest plan that allows `total` of `limit`.
+    /// The cheapest plan whose limit `limit` allows `total`.
     pub fn unlocks(&self, limit: &str, total: u64) -> Option<&Arc<Plan>> {
         self.plans.iter().find(|plan| plan.limits.get(limit).is_some_and(|cap| cap.allows(total)))
     }
 
-    /// The cheapest plan with `feature`.
+    /// The cheapest plan that includes `feature`.
     pub fn unlocks_feature(&self, feature: &str) -> Option<&Arc<Plan>> {
         self.plans.iter().find(|plan| plan.features.contains(feature))
     }
 
-    /// Changes exactly when some plan's limits change: tells whether stored caps are up to date.
+    /// Fingerprint of all plans' limits. It changes exactly when a limit changes, and tells whether stored caps are up to date.
     pub fn limits_fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for plan in &self.plans {
@@ -227,7 +231,7 @@ fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     checked(deserializer, "a currency of three letters such as `usd`", three).map(|text| text.to_lowercase())
 }
 
-/// What a counter can be called: `kernel.usage` checks the same.
+/// Key of a limit. The table `kernel.usage` checks the same format.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct LimitKey(String);
 
@@ -265,13 +269,15 @@ impl<'de> Deserialize<'de> for Cap {
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Cap, E> {
                 u64::try_from(n)
                     .map(Cap::Finite)
-                    .map_err(|_| E::custom(format!("a limit of {n} means nothing; write `unlimited`")))
+                    .map_err(|_| E::custom(format!("`{n}` is negative; write a number from 0, or `unlimited`")))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Cap, E> {
                 match (text, text.parse::<i64>()) {
                     ("unlimited", _) => Ok(Cap::Unlimited),
                     (_, Ok(n)) => self.visit_i64(n),
-                    (_, Err(_)) => Err(E::custom(format!("`{text}` is not a number from 0, and not `unlimited`"))),
+                    (_, Err(_)) => {
+                        Err(E::custom(format!("`{text}` is not a limit; write a number from 0, or `unlimited`")))
+                    }
                 }
             }
         }

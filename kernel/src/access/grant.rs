@@ -1,4 +1,4 @@
-//! What authentication and tenant resolution learned, and the proofs made from it.
+//! A caller's grant in one workspace, and the proofs of permissions made from it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,7 +20,8 @@ use crate::base::error::{Refusal, codes};
 use crate::base::id::WorkspaceId;
 use crate::base::page::{Page, PageQuery, PageRequest};
 
-/// Who calls, in which workspace, as what. Made by authentication only; there is no public constructor.
+/// A caller's access to one workspace: who calls, in which workspace, with which role. Only authentication creates one; there
+/// is no public constructor.
 #[derive(Debug)]
 pub struct Grant {
     pub(crate) ctx: Ctx,
@@ -35,16 +36,19 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The proof of `P`, or why not. The only way to a [`Can`].
+    /// Returns the proof of the permission `P`. This is the only way to obtain a [`Can`].
+    ///
+    /// # Errors
+    /// `forbidden` if the role or key does not have the permission; `workspace_read_only` if `P` writes and the workspace is
+    /// read-only.
     pub fn allow<P: Permission>(self: &Arc<Self>) -> Result<Can<P>, Refusal> {
         if !self.role.bits.has(P::bit()) {
             let text = match self.actor {
-                Actor::ApiKey(_) => format!(
-                    "this API key was not made with the permission `{}`; use one that was, or ask for one",
-                    P::NAME
-                ),
+                Actor::ApiKey(_) => {
+                    format!("this API key does not have the permission `{}`; use a key that has it", P::NAME)
+                }
                 Actor::User(_) | Actor::System(_) | Actor::Staff { .. } => format!(
-                    "your role `{}` does not hold the permission `{}`; ask an owner of the workspace",
+                    "your role `{}` does not have the permission `{}`; ask an owner of the workspace for it",
                     self.role.name,
                     P::NAME
                 ),
@@ -52,13 +56,13 @@ impl Grant {
             return Err(Refusal::new(&codes::FORBIDDEN, text));
         }
         if P::WRITES && self.access == Access::ReadOnly {
-            let text = "this workspace is read-only until its subscription is settled; settle it under billing";
+            let text = "this workspace is read-only: its subscription is unpaid or paused; settle it under billing";
             return Err(Refusal::new(&WORKSPACE_READ_ONLY, text));
         }
         Ok(Can(self.clone(), PhantomData))
     }
 
-    /// Why `permission` is held or not.
+    /// Explains whether the caller has `permission`, and which role pattern or scope gives it.
     pub fn explain(&self, permission: &'static str) -> Explanation {
         let holders = self.roles().ranked().into_iter().filter(|role| role.bits.has(intern(permission)));
         Explanation {
@@ -70,60 +74,61 @@ impl Grant {
         }
     }
 
-    /// The call's circumstances.
+    /// Context of the call: time, request id, client.
     pub fn ctx(&self) -> &Ctx {
         &self.ctx
     }
 
-    /// When the call began.
+    /// Time at which the call began.
     pub fn now(&self) -> DateTime<Utc> {
         self.ctx.now
     }
 
-    /// Who calls.
+    /// The person or API key that calls.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// In which workspace.
+    /// Id of the workspace that the grant is for.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
 
-    /// As what.
+    /// Role of the caller in the workspace.
     pub fn role(&self) -> &Role {
         &self.role
     }
 
-    /// The plan the workspace is on.
+    /// Plan of the workspace.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// How much of the plan the subscription's state gives.
+    /// How much of the plan the workspace may use, given the state of its subscription.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// Every role.
+    /// All configured roles.
     pub fn roles(&self) -> &Roles {
         &self.policy.roles
     }
 
-    /// Every plan, to name the one that unlocks what is refused.
+    /// All configured plans, to name the one that allows what was refused.
     pub fn catalog(&self) -> &Catalog {
         &self.policy.catalog
     }
 
-    /// Which page of `list` is wanted. The cursor is good for this list in this workspace only; put filters into `list`.
+    /// Parses the page parameters of a request for `list`. A cursor is valid only for this list in this workspace; make
+    /// filters part of `list`.
     ///
     /// # Errors
-    /// `invalid_cursor`, or `validation_failed` for the limit.
+    /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
         PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
     }
 
-    /// The cursor of the page after `page`, for the same `list`.
+    /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
         page.next_cursor(&self.list_context(list), &self.policy.signing_key)
     }
@@ -141,13 +146,14 @@ impl Grant {
     }
 }
 
-/// Proof that its grant holds `P`.
+/// Proof that the caller of a [`Grant`] has the permission `P`.
 ///
-/// A function that takes `&Can<P>` cannot be called without the check having been made:
+/// A function that takes `&Can<P>` cannot be called without the permission check:
 ///
 /// ```compile_fail
-/// use saas_kernel::access::{Can, UpdateWorkspace};
-/// let proof: Can<UpdateWorkspace> = Can(todo!(), std::marker::PhantomData); // private: there is no other way in
+/// use saas_kernel::access::Can;
+/// use saas_kernel::permissions::UpdateWorkspace;
+/// let proof: Can<UpdateWorkspace> = Can(todo!(), std::marker::PhantomData); // the constructor is private
 /// ```
 #[derive(Debug)]
 pub struct Can<P>(Arc<Grant>, PhantomData<fn() -> P>);
@@ -165,18 +171,18 @@ impl<P> Deref for Can<P> {
     }
 }
 
-/// What decided about a permission.
+/// Why a caller has a permission, or does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explanation {
-    /// The permission asked about.
+    /// Name of the permission.
     pub permission: &'static str,
-    /// The caller's role.
+    /// Name of the caller's role.
     pub role: String,
-    /// Whether the role holds it.
+    /// Whether the role has the permission.
     pub held: bool,
-    /// What gives it: a pattern of the role, or a scope of the key.
+    /// The role's pattern or the key's scope that gives the permission.
     pub by: Option<String>,
-    /// The roles that hold it, highest first.
+    /// Names of the roles that have the permission, highest first.
     pub holders: Vec<String>,
 }
 
@@ -184,8 +190,8 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { permission, role, by, holders, .. } = self;
         match by {
-            Some(by) => write!(f, "`{permission}` is held by `{role}` through `{by}`"),
-            None => write!(f, "`{permission}` is not held by `{role}`; it is by {}", holders.join(", ")),
+            Some(by) => write!(f, "`{role}` has `{permission}` through `{by}`"),
+            None => write!(f, "`{role}` does not have `{permission}`; roles that do: {}", holders.join(", ")),
         }
     }
 }

@@ -3,7 +3,7 @@
 /// Error codes.
 pub mod codes {
     crate::codes! { pub ACCESS {
-        ACCESS_CHANGED = "access_changed", Forbidden, "Nothing was kept. Call again: the answer says what you may do now.";
-        WORKSPACE_READ_ONLY = "workspace_read_only", PaymentRequired, "Settle the subscription; until then the workspace can be read only.";
+        ACCESS_CHANGED = "access_changed", Forbidden, "Your access changed during the call, so nothing was saved. Repeat the call to see whether it is still allowed.";
+        WORKSPACE_READ_ONLY = "workspace_read_only", PaymentRequired, "Settle the workspace's subscription; until then its data can be read but not changed.";
     } }
 }

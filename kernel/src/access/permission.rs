@@ -1,24 +1,26 @@
-//! Permissions as types, and their bits.
+//! Permissions as types, and sets of permissions as bits.
 
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
-/// A permission. Declared with [`permissions!`](crate::permissions), never by hand.
+/// A permission. Declare permissions with [`permissions!`](macro@crate::permissions), never by hand.
 pub trait Permission: Send + Sync + 'static {
-    /// `resource.action`, as stored in roles and keys and shown to clients.
+    /// Name in the form `resource.action`, as stored in roles and keys and shown to clients.
     const NAME: &'static str;
-    /// Whether a read-only workspace refuses it: all but `.read`, `.list` and `billing.manage`, which ends that state. See
-    /// [`EvenReadOnly`].
+    /// Whether the permission is refused in a read-only workspace: true for all but `….read`, `….list` and `billing.manage`,
+    /// which is needed to end the read-only state. See [`EvenReadOnly`].
     const WRITES: bool = writes(Self::NAME);
-    /// Its bit in this process.
+    /// Position of the permission's bit in [`Bits`], in this process.
     fn bit() -> u16;
 }
 
-/// `P`, held also while the workspace is read-only: for what only shows what `P` is about, or takes access away.
+/// The permission `P`, also granted while the workspace is read-only: for calls that only show what `P` is about, or that take
+/// access away.
 ///
 /// ```
 /// use saas_kernel::Permission;
-/// use saas_kernel::access::{EvenReadOnly, InviteMember};
+/// use saas_kernel::access::EvenReadOnly;
+/// use saas_kernel::permissions::InviteMember;
 /// assert!(InviteMember::WRITES && !EvenReadOnly::<InviteMember>::WRITES);
 /// assert_eq!(EvenReadOnly::<InviteMember>::NAME, "member.invite");
 /// ```
@@ -33,16 +35,16 @@ impl<P: Permission> Permission for EvenReadOnly<P> {
     }
 }
 
-/// A permission as data, for catalogues and for checking configuration.
+/// A permission as data, for lists of permissions and for checking configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PermissionInfo {
-    /// See [`Permission::NAME`].
+    /// Name of the permission; see [`Permission::NAME`].
     pub name: &'static str,
-    /// What it allows.
+    /// What the permission allows, in one sentence.
     pub description: &'static str,
 }
 
-/// Declares permissions: one unit type each, and `PERMISSIONS`, the list of them for
+/// Declares permissions: one unit type each, and the list `PERMISSIONS` for
 /// [`KernelBuilder::permissions`](crate::KernelBuilder::permissions).
 ///
 /// ```
@@ -102,7 +104,8 @@ const fn ends_with(text: &[u8], end: &[u8]) -> bool {
     }
 }
 
-/// The bit of a permission's name: the same for every kernel of this process, so that several in one test agree.
+/// Returns the bit of a permission's name. It is the same for every kernel in this process, so that several kernels in one
+/// test agree.
 pub fn intern(name: &'static str) -> u16 {
     static NAMES: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,10 +122,10 @@ pub struct Bits([u64; Self::WORDS]);
 
 impl Bits {
     const WORDS: usize = 4;
-    /// How many permissions one process can have.
+    /// Maximum number of permissions in one process.
     pub const CAPACITY: u16 = 64 * Self::WORDS as u16;
 
-    /// The set with `bit`; a bit beyond the capacity is never in any set.
+    /// Returns the set with `bit` added. A bit beyond the capacity is ignored.
     #[must_use]
     pub fn with(mut self, bit: u16) -> Self {
         if let Some(word) = self.0.get_mut(usize::from(bit / 64)) {
@@ -131,12 +134,12 @@ impl Bits {
         self
     }
 
-    /// Whether all of `other` is in the set.
+    /// Whether the set contains every permission of `other`.
     pub fn contains(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0).all(|(mine, theirs)| theirs & !mine == 0)
     }
 
-    /// Whether `bit` is in the set.
+    /// Whether the set contains `bit`.
     #[inline]
     pub fn has(&self, bit: u16) -> bool {
         self.0.get(usize::from(bit / 64)).is_some_and(|word| word >> (bit % 64) & 1 == 1)

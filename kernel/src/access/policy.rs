@@ -1,4 +1,4 @@
-//! What decides about every call: the roles, the plans and the key that signs cursors.
+//! The access policy of a kernel: its roles, its plans and the key that signs cursors.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use super::catalog::Catalog;
 use super::roles::Roles;
 use crate::base::secret::SigningKey;
 
-/// What decides about every call of one kernel. Shared by its grants and sessions.
+/// The access policy of one kernel, shared by all its grants and sessions.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The roles and the registry of permissions.
+    /// The roles, and the registry of permissions they are made of.
     pub roles: Roles,
     /// The plans.
     pub catalog: Arc<Catalog>,
-    /// Signs what leaves the product and comes back, such as cursors.
+    /// Key that signs values that clients send back unchanged, such as cursors.
     pub signing_key: SigningKey,
 }

@@ -1,4 +1,4 @@
-//! The role matrix: which role holds which permission, as data.
+//! Roles: which role has which permission, as configured data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,23 +9,24 @@ use serde_saphyr::Spanned;
 use super::permission::{Bits, PermissionInfo, intern};
 use crate::base::error::Refusal;
 
-/// A role as configured: a name and patterns (`project.create`, `project.*`, `*`), highest rank first in a list.
+/// A role as configured: a name and permission patterns (`project.create`, `project.*`, `*`). A list of roles is ordered
+/// highest rank first.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoleRules {
-    /// The role's name, as stored with memberships.
+    /// Name of the role, as stored with memberships.
     pub name: String,
-    /// The permissions it holds.
+    /// Patterns of the permissions that the role has.
     #[serde(rename = "permissions")]
     pub patterns: Vec<Pattern>,
 }
 
-/// `project.create`, `project.*` or `*`.
+/// A pattern that matches permissions: `project.create`, `project.*` or `*`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
-    /// The pattern.
+    /// Text of the pattern.
     pub text: String,
-    /// Where it stands in the configuration file, for error messages.
+    /// Line in the configuration file, for error messages.
     pub line: Option<u64>,
 }
 
@@ -36,28 +37,28 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-/// A role, resolved against the registry.
+/// A role with its patterns resolved to permissions.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Role {
-    /// The role's name.
+    /// Name of the role.
     pub name: String,
-    /// 0 is the highest. Nobody gives or takes a role above their own.
+    /// Rank of the role; 0 is the highest. Nobody can assign or remove a role above their own.
     pub rank: usize,
-    /// The patterns it was given.
+    /// The configured patterns.
     pub patterns: Vec<String>,
-    /// What it may do.
+    /// The permissions of the role.
     pub bits: Bits,
 }
 
 impl Role {
-    /// The pattern that gives it `permission`, if one does.
+    /// The pattern that gives the role `permission`; `None` if the role does not have it.
     pub fn gives(&self, permission: &'static str) -> Option<&str> {
         let held = self.bits.has(intern(permission));
         self.patterns.iter().map(String::as_str).find(|pattern| held && matches(pattern, permission))
     }
 }
 
-/// Every role of a kernel.
+/// All roles of a kernel.
 #[derive(Clone, Debug)]
 pub struct Roles {
     by_name: BTreeMap<String, Arc<Role>>,
@@ -65,11 +66,11 @@ pub struct Roles {
     stranger: Arc<Role>,
 }
 
-/// The role that founds a workspace and of which one member always remains.
+/// Name of the role that the creator of a workspace gets, and that at least one member always has.
 pub const OWNER: &str = "owner";
 
 impl Roles {
-    /// The default matrix of the kernel's own permissions; a `roles` section in `product.config.yaml` replaces it.
+    /// The default roles, for the kernel's own permissions. A `roles` section in `product.config.yaml` replaces them.
     pub fn defaults() -> Vec<RoleRules> {
         let role = |name: &str, patterns: &[&str]| RoleRules {
             name: name.to_owned(),
@@ -83,10 +84,11 @@ impl Roles {
         ]
     }
 
-    /// Resolves `rules` against `registry`.
+    /// Resolves the patterns of `rules` to the permissions in `registry`.
     ///
     /// # Errors
-    /// One sentence per mistake: a permission declared twice, a pattern that matches none, no `owner`, too many permissions.
+    /// All errors that were found: a permission declared twice, a pattern that matches no permission, no role `owner`, too many
+    /// permissions.
     pub fn resolve(rules: &[RoleRules], registry: Vec<PermissionInfo>) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         for (index, permission) in registry.iter().enumerate() {
@@ -94,7 +96,11 @@ impl Roles {
                 problems.push(format!("permission `{}` is declared twice; rename one", permission.name));
             }
             if intern(permission.name) >= Bits::CAPACITY {
-                problems.push(format!("permission `{}` is one too many: {} fit", permission.name, Bits::CAPACITY));
+                problems.push(format!(
+                    "permission `{}` is beyond the maximum of {} permissions; remove some",
+                    permission.name,
+                    Bits::CAPACITY
+                ));
             }
         }
         let mut by_name = BTreeMap::new();
@@ -105,8 +111,9 @@ impl Roles {
                 if matched.peek().is_none() {
                     let at = pattern.line.map_or_else(String::new, |line| format!("line {line}: "));
                     let (role, text, declared) = (&rule.name, &pattern.text, names(&registry));
-                    problems
-                        .push(format!("{at}role `{role}`: no permission matches `{text}`; declared are {declared}"));
+                    problems.push(format!(
+                        "{at}role `{role}`: no permission matches `{text}`; the declared ones are {declared}"
+                    ));
                 }
                 bits = matched.fold(bits, |bits, permission| bits.with(intern(permission.name)));
             }
@@ -117,22 +124,22 @@ impl Roles {
             }
         }
         if !by_name.contains_key(OWNER) {
-            problems.push("there is no role `owner`; every workspace needs one".to_owned());
+            problems.push("there is no role `owner`; add it, every workspace needs an owner".to_owned());
         }
         let stranger =
             Arc::new(Role { name: "none".to_owned(), rank: usize::MAX, patterns: Vec::new(), bits: Bits::default() });
         if problems.is_empty() { Ok(Self { by_name, registry, stranger }) } else { Err(problems) }
     }
 
-    /// The role called `name`. A name that is no longer configured holds nothing.
+    /// The role called `name`. A name that is not configured gives a role without permissions.
     pub fn get(&self, name: &str) -> &Arc<Role> {
         self.by_name.get(name).unwrap_or(&self.stranger)
     }
 
-    /// The role that somebody wants to give.
+    /// Finds the role that a caller wants to assign.
     ///
     /// # Errors
-    /// `validation_failed` at `role`, with the names there are.
+    /// `validation_failed` at `role`, with the names of the configured roles.
     pub fn named(&self, name: &str) -> Result<&Arc<Role>, Refusal> {
         self.by_name.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.ranked().iter().map(|role| role.name.as_str()).collect();
@@ -140,19 +147,19 @@ impl Roles {
         })
     }
 
-    /// Every role, highest rank first.
+    /// All roles, highest rank first.
     pub fn ranked(&self) -> Vec<&Role> {
         let mut roles: Vec<&Role> = self.by_name.values().map(|role| &**role).collect();
         roles.sort_by_key(|role| role.rank);
         roles
     }
 
-    /// Every permission of the kernel and the product.
+    /// All permissions of the kernel and the product.
     pub fn registry(&self) -> &[PermissionInfo] {
         &self.registry
     }
 
-    /// The matrix as a Markdown table: one row per permission, one column per role.
+    /// The permissions of all roles as a Markdown table: one row per permission, one column per role.
     pub fn table(&self) -> String {
         let roles = self.ranked();
         let mut out = format!(

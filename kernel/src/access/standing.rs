@@ -1,4 +1,4 @@
-//! What let a call in, for the commit to look at again.
+//! The membership or API key that a grant is based on, re-checked by the commit.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use crate::base::id::{ApiKeyId, UserId};
 
-/// What let a call into its workspace. The call may take its time; a commit looks whether this still holds, and holds it
-/// until it is through, so that nothing is kept for somebody after they were removed.
+/// The membership or API key that a call was authorised by. The commit re-checks it and locks it until the transaction ends, so
+/// that nothing is saved for a caller who was removed while the call ran.
 #[derive(Clone, Debug)]
 pub enum Standing {
-    /// A person's membership in the role of this name, as stored.
+    /// A person's membership with the role of this name, as stored.
     Member(UserId, Arc<str>),
-    /// A key that is not revoked.
+    /// An API key that was not revoked.
     Key(ApiKeyId),
 }
 
 impl Standing {
-    /// The id of the person or the key.
+    /// Id of the person or the API key.
     pub fn uuid(&self) -> Uuid {
         match self {
             Self::Member(user, _) => user.uuid(),

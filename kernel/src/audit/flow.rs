@@ -1,4 +1,4 @@
-//! Recording what a caller did, and reading the log.
+//! Records what a caller did, and lists the audit log.
 
 use std::fmt::Display;
 
@@ -11,10 +11,10 @@ use crate::base::error::{Error, Refusal};
 use crate::base::page::{Page, PageRequest};
 use crate::store::Tx;
 
-/// Records that the caller did `action` to the thing `id` of kind `target`, if and when the transaction commits.
+/// Records that the caller did `action` to the target `id` of type `target`. The entry is written when the transaction commits.
 ///
 /// # Errors
-/// When the transaction is of another workspace.
+/// If the transaction is not one of the proof's workspace.
 pub fn record<P>(
     can: &Can<P>,
     tx: &mut dyn Tx,
@@ -25,10 +25,10 @@ pub fn record<P>(
     record_with(can, tx, action, target, id, Value::Null)
 }
 
-/// [`record`] with what else is worth knowing.
+/// Like [`record`], with further details as JSON.
 ///
 /// # Errors
-/// When the transaction is of another workspace.
+/// If the transaction is not one of the proof's workspace.
 pub fn record_with<P>(
     can: &Can<P>,
     tx: &mut dyn Tx,
@@ -42,10 +42,10 @@ pub fn record_with<P>(
     Ok(())
 }
 
-/// The workspace's log, newest first.
+/// Lists the workspace's audit log, newest first.
 ///
 /// # Errors
-/// `validation_failed` when the period is empty.
+/// `validation_failed` if `until` is not later than `from`.
 pub async fn list(
     can: &Can<ReadAudit>,
     tx: &mut dyn Tx,

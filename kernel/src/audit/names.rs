@@ -5,14 +5,14 @@ crate::permissions! {
     pub ReadAudit = "audit.read";
 }
 
-/// Audit actions for a product's own rows. A product declares others with [`names!`](crate::names).
+/// Audit actions for a product's own resources. Products declare others with [`names!`](macro@crate::names).
 pub mod action {
     crate::names! { pub RESOURCES {
-        /// A row of the product was made.
+        /// A resource of the product was created.
         RESOURCE_CREATE = "resource.create";
-        /// A row of the product changed.
+        /// A resource of the product was changed.
         RESOURCE_UPDATE = "resource.update";
-        /// A row of the product was deleted.
+        /// A resource of the product was deleted.
         RESOURCE_DELETE = "resource.delete";
     } }
 }

@@ -1,4 +1,5 @@
-//! Who acts. Every action has exactly one actor; it is stored as a `(type, id)` pair, never as a bare user id.
+//! The actor of an action: a person, an API key, the system or a staff member. Stored as a `(type, id)` pair, never as a bare
+//! user id.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,21 +11,21 @@ use crate::base::id::{ApiKeyId, Id, UserId};
 pub enum Actor {
     /// A signed-in person.
     User(UserId),
-    /// A program with a key of the workspace.
+    /// A program with an API key of the workspace.
     ApiKey(ApiKeyId),
-    /// The product itself: a job, a webhook, a migration. The name says which.
+    /// The product itself: a job, a webhook, a migration. The name says which part.
     System(&'static str),
-    /// A staff member who acts as a user: both are recorded, the staff member is the actor.
+    /// A staff member acting on behalf of a user. Both are recorded; the staff member is the actor.
     Staff {
         /// The staff member.
         staff: UserId,
-        /// Whose eyes they look through.
+        /// The user on whose behalf they act.
         acting_as: UserId,
     },
 }
 
 impl Actor {
-    /// The stored type: `user`, `api_key`, `system` or `staff`.
+    /// Type of the actor, as stored: `user`, `api_key`, `system` or `staff`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Actor::User(_) => "user",
@@ -34,7 +35,7 @@ impl Actor {
         }
     }
 
-    /// The stored id. `System` has none of its own: its name is in [`Actor::label`].
+    /// Id of the actor, as stored. The nil UUID for `System`, whose name is in [`Actor::label`].
     pub fn uuid(&self) -> Uuid {
         match self {
             Actor::User(user) => user.uuid(),
@@ -44,7 +45,7 @@ impl Actor {
         }
     }
 
-    /// The id as shown: `usr_…`, `key_…` or the system part's name.
+    /// Id as shown in the API: `usr_…`, `key_…` or the name of the system part.
     pub fn label(&self) -> String {
         match self {
             Actor::User(user) | Actor::Staff { staff: user, .. } => user.to_string(),
@@ -54,18 +55,18 @@ impl Actor {
     }
 }
 
-/// A stored actor, as read back and as shown: `{"type": "user", "id": "usr_…"}`.
+/// An actor as read back from the database and shown in the API: `{"type": "user", "id": "usr_…"}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ActorRef {
-    /// See [`Actor::kind`].
+    /// Type of the actor; see [`Actor::kind`].
     #[serde(rename = "type")]
     pub kind: String,
-    /// See [`Actor::label`].
+    /// Id of the actor; see [`Actor::label`].
     pub id: String,
 }
 
 impl ActorRef {
-    /// From the stored pair, with the label that `System` rows carry.
+    /// Creates the reference from the stored type and id, and the label that is stored for `System`.
     pub fn from_row(kind: String, id: Uuid, label: Option<String>) -> Self {
         let id = match kind.as_str() {
             "user" | "staff" => UserId::from_uuid(id).to_string(),

@@ -1,12 +1,12 @@
-//! Time comes in. Nothing in the kernel asks the machine for it but [`SystemClock`].
+//! The clock port. All time in the kernel comes from it; only [`SystemClock`] reads the machine's clock.
 
 use std::sync::Mutex;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// Port: what time it is.
+/// Port: the current time.
 pub trait Clock: Send + Sync {
-    /// Now, in whole microseconds: what Postgres can store, so that a value read back equals the value written.
+    /// The current time in whole microseconds. Postgres stores microseconds, so a value read back equals the value written.
     fn now(&self) -> DateTime<Utc>;
 }
 
@@ -15,23 +15,23 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where time enters")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the machine's clock")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now().trunc_subsecs(6)
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock for tests that only moves when told to.
 #[derive(Debug)]
 pub struct TestClock(Mutex<DateTime<Utc>>);
 
 impl TestClock {
-    /// Starts at `at`.
+    /// Creates a clock that shows `at`.
     pub fn at(at: DateTime<Utc>) -> Self {
         Self(Mutex::new(at.trunc_subsecs(6)))
     }
 
-    /// Moves on by `by`.
+    /// Moves the clock forward by `by`.
     pub fn advance(&self, by: TimeDelta) {
         *self.lock() += by;
     }

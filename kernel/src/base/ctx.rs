@@ -1,5 +1,4 @@
-//! One call's circumstances: when, from where, under which request id. Everything a kernel function needs to know that is
-//! neither the caller's identity nor the input.
+//! Context of one call: its time, request id, client and idempotency key. It holds neither the caller's identity nor the input.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,28 +8,28 @@ use chrono::{DateTime, Utc};
 use crate::base::id::RequestId;
 use crate::base::idempotency::IdempotencyKey;
 
-/// The circumstances of one request, job or command.
+/// Context of one request, job or command.
 #[derive(Clone, Debug)]
 pub struct Ctx {
-    /// When the call began. One instant for the whole call, so that all its rows agree.
+    /// Time at which the call began. All rows that the call writes have this time.
     pub now: DateTime<Utc>,
-    /// As shown to the caller in `X-Request-Id`. Callers may send their own, so it is text.
+    /// Request id, as returned in `X-Request-Id`. It is text because clients may send their own.
     pub request_id: Arc<str>,
-    /// The client's address, found through trusted proxies only.
+    /// Address of the client. Forwarding headers count only from trusted proxies.
     pub ip: Option<IpAddr>,
-    /// The client's own description of itself, at most 400 bytes.
+    /// The client's `User-Agent`, at most 400 bytes.
     pub user_agent: Option<Arc<str>>,
-    /// The key that makes a retry safe, when the caller sent one.
+    /// Idempotency key of the request, if the client sent one.
     pub idempotency: Option<Arc<IdempotencyKey>>,
 }
 
 impl Ctx {
-    /// The client's network, by which callers whom nobody has authenticated are told apart. See [`network`].
+    /// The client's network, which identifies callers who are not authenticated. See [`network`].
     pub fn network(&self) -> Option<IpAddr> {
         self.ip.map(network)
     }
 
-    /// For jobs, commands and tests: no client behind it.
+    /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self {
             now,
@@ -42,7 +41,7 @@ impl Ctx {
     }
 }
 
-/// The network that one client has: its IPv4 address, or the first 64 bits of its IPv6 address, as a provider gives every
+/// The network of a client: its IPv4 address, or the first 64 bits of its IPv6 address, because a provider assigns every
 /// subscriber at least that many addresses (RFC 6177).
 ///
 /// ```

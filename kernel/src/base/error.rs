@@ -1,4 +1,4 @@
-//! Absent is `None`, refused is a [`Refusal`] with a stable code, broken is an [`Error`].
+//! Errors. Functions return `None` for absent, a [`Refusal`] with a stable code for refused, and an [`Error`] for broken.
 
 mod explain;
 mod refusal;
@@ -10,16 +10,16 @@ pub use explain::{BoxError, Explained};
 pub use refusal::{Code, FieldError, Fields, Kind, Refusal, codes};
 pub use store::{Replay, StoreError};
 
-/// Why a kernel function did not do it.
+/// Why a kernel function failed.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// The caller can act on it.
+    /// The call was refused for a reason that the caller can act on.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The system of record failed or refused.
+    /// The database failed, or refused the transaction.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Anything else that is broken.
+    /// Another internal failure.
     #[error("{0}")]
     Broken(#[source] BoxError),
 }
@@ -34,12 +34,12 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Something broke for `source`.
+    /// Creates an internal failure with `source` as its cause.
     pub fn broken(source: impl Into<BoxError>) -> Self {
         Self::Broken(source.into())
     }
 
-    /// The refusal's stable code, if it is one.
+    /// The stable code, if this is a refusal.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Error::Refused(refusal) => Some(refusal.code()),

@@ -1,5 +1,5 @@
-//! Typed ids: a UUID v7 inside, `prefix_` + 26 base32 characters outside (the [TypeID](https://github.com/jetify-com/typeid)
-//! text form). An id of another type is refused by name instead of finding nothing.
+//! Typed ids: a UUID v7 in the database, `prefix_` and 26 base32 characters in the API (the text form of
+//! [TypeID](https://github.com/jetify-com/typeid)). An id of another type is refused with an error instead of finding nothing.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -9,13 +9,13 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::base::error::{Refusal, codes};
 
-/// What every typed id can do. Implemented by [`ids!`](crate::ids).
+/// Operations of every typed id. Implemented by [`ids!`](crate::ids).
 pub trait Id: Copy + Eq + fmt::Display + Send + Sync + 'static {
-    /// The text before the underscore, such as `ws`.
+    /// Prefix before the underscore, such as `ws`.
     const PREFIX: &'static str;
-    /// Wraps a stored value.
+    /// Creates the id from the stored UUID.
     fn from_uuid(uuid: Uuid) -> Self;
-    /// The stored value.
+    /// The UUID, as stored.
     fn uuid(self) -> Uuid;
 }
 
@@ -40,11 +40,11 @@ macro_rules! ids {
         $vis struct $name($crate::Uuid);
 
         impl $name {
-            /// A new id whose order follows `at`, then the order of the calls.
+            /// Generates an id. Ids are ordered by `at`, then by the order of the calls.
             pub fn generate(at: $crate::DateTime<$crate::Utc>) -> Self {
                 Self($crate::base::id::new_v7(at))
             }
-            /// The stored value.
+            /// The UUID, as stored.
             pub const fn uuid(self) -> $crate::Uuid {
                 self.0
             }
@@ -83,27 +83,27 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person's account, across all workspaces.
+    /// Id of a person's account.
     pub UserId = "usr";
-    /// A workspace: the tenant.
+    /// Id of a workspace, the tenant.
     pub WorkspaceId = "ws";
-    /// A signed-in browser.
+    /// Id of a session.
     pub SessionId = "ses";
-    /// An invite to a workspace.
+    /// Id of an invite to a workspace.
     pub InviteId = "inv";
-    /// An API key of a workspace.
+    /// Id of an API key of a workspace.
     pub ApiKeyId = "key";
-    /// A row of the audit log.
+    /// Id of an entry of the audit log.
     pub AuditId = "aud";
-    /// An outgoing event.
+    /// Id of an event in the outbox.
     pub EventId = "evt";
-    /// A workspace's subscription to a plan.
+    /// Id of a workspace's subscription to a plan.
     pub SubscriptionId = "sub";
-    /// One request, as shown in `X-Request-Id` and in every log line.
+    /// Id of a request, as returned in `X-Request-Id` and shown in every log line.
     pub RequestId = "req";
 }
 
-/// Ids made in one process are strictly ascending, also within one millisecond (RFC 9562, section 6.2).
+/// Ids generated in one process are strictly ascending, also within one millisecond (RFC 9562, section 6.2).
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 #[doc(hidden)]
@@ -134,7 +134,7 @@ pub fn parse(text: &str, prefix: &'static str) -> Result<Uuid, Refusal> {
     let suffix = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
     suffix.and_then(decode).ok_or_else(|| {
         let example = format!("{prefix}_01h455vb4pex5vsknk084sn02q");
-        Refusal::new(&codes::INVALID_ID, format!("this is not a `{prefix}_…` id; one looks like `{example}`"))
+        Refusal::new(&codes::INVALID_ID, format!("this is not a `{prefix}_…` id; use one such as `{example}`"))
     })
 }
 

@@ -1,5 +1,5 @@
-//! Safe retries: the key is claimed in the mutation's own transaction and the answer is kept by the same commit, so that
-//! a crash frees the key and a duplicate waits for the first and gets its answer.
+//! Idempotency keys. The key is claimed in the mutation's own transaction and the response is stored by the same commit: after
+//! a crash the key is free again, and a duplicate request waits for the first one and gets its response.
 
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 use crate::base::error::{BoxError, Refusal};
 use crate::base::response::StoredResponse;
 
-/// How long an answer is kept.
+/// Time for which a response is stored.
 pub const KEEP: TimeDelta = TimeDelta::hours(24);
 
-/// A caller's key and what the request was. Scoped to the workspace (or the person) and the actor by the store.
+/// A caller's idempotency key and a fingerprint of the request. The store scopes it to the workspace (or the person) and the
+/// actor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdempotencyKey {
     key: String,
@@ -18,10 +19,10 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// From the header and the request: the same key with another method, path or body is another request.
+    /// Creates the key from the header and the request. The same key with another method, path or body is another request.
     ///
     /// # Errors
-    /// `validation_failed` unless it is 1 to 200 visible ASCII characters.
+    /// `validation_failed` unless the key is 1 to 200 visible ASCII characters.
     pub fn parse(key: &str, method: &str, path: &str, body: &[u8]) -> Result<Self, Refusal> {
         if !(1..=200).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Refusal::field("Idempotency-Key", "must be 1 to 200 visible ASCII characters, such as a UUID"));
@@ -34,20 +35,20 @@ impl IdempotencyKey {
         Ok(Self { key: key.to_owned(), fingerprint: hash.finalize().into() })
     }
 
-    /// The key.
+    /// The key, as the client sent it.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What the request was.
+    /// SHA-256 fingerprint of the request's method, path and body.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }
 }
 
-/// Something a handler answers that can be kept.
+/// A handler's response that can be stored for retries.
 pub trait StorableResponse {
-    /// The answer as it goes out.
+    /// The response, as it is sent.
     fn stored(&self) -> Result<StoredResponse, BoxError>;
 }
 

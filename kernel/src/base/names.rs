@@ -1,6 +1,6 @@
-//! Lists of names.
+//! The `names!` macro, which declares lists of stable names.
 
-/// Declares stable names, such as audit actions or event subjects, and the list of all of them.
+/// Declares stable names, such as audit actions or event subjects, and a list of all of them.
 ///
 /// ```
 /// saas_kernel::names! { pub ACTIONS {
@@ -13,7 +13,7 @@
 macro_rules! names {
     ($vis:vis $list:ident { $($(#[doc = $doc:literal])* $name:ident = $text:literal;)* }) => {
         $($(#[doc = $doc])* $vis const $name: &str = $text;)*
-        /// Every name declared here.
+        /// All names declared here.
         $vis const $list: &[&str] = &[$($name),*];
     };
 }

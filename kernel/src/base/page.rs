@@ -1,4 +1,4 @@
-//! Pages of lists: opaque signed cursors over a stable `(at, id)` order.
+//! Pages of lists: opaque signed cursors over the stable order `(at, id)`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,42 +9,42 @@ use uuid::Uuid;
 use crate::base::error::{Refusal, codes};
 use crate::base::secret::SigningKey;
 
-/// The largest page, and the default.
+/// Largest page size.
 pub const MAX_LIMIT: u32 = 100;
-/// What a caller gets who names no limit.
+/// Page size if the caller gives none.
 pub const DEFAULT_LIMIT: u32 = 20;
 
-/// The place after which a page begins: the order key of the last row seen.
+/// Position after which a page begins: the sort key of the last row of the page before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Position {
-    /// The row's time, in microseconds.
+    /// Time of the row, in whole microseconds.
     pub at: DateTime<Utc>,
-    /// Breaks ties.
+    /// Id of the row; orders rows of the same time.
     pub id: Uuid,
 }
 
-/// A caller's wish, as in `?cursor=…&limit=…`.
+/// Page parameters as a caller sends them: `?cursor=…&limit=…`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before; none for the first page.
     #[serde(default)]
     pub cursor: Option<String>,
-    /// How many rows, up to [`MAX_LIMIT`].
+    /// Page size, from 1 to [`MAX_LIMIT`]; [`DEFAULT_LIMIT`] by default.
     #[serde(default)]
     pub limit: Option<u32>,
 }
 
-/// Which page of a list is wanted.
+/// Which page of a list to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageRequest {
     limit: u32,
-    /// `None` for the first page.
+    /// Position after which the page begins; `None` for the first page.
     pub after: Option<Position>,
 }
 
 impl PageRequest {
-    /// From a caller's wish. `context` names the list, the workspace and the filters: a cursor is valid only there.
+    /// Parses a caller's parameters. `context` names the list, the workspace and the filters; a cursor is valid only for it.
     pub(crate) fn parse(query: &PageQuery, context: &str, key: &SigningKey) -> Result<Self, Refusal> {
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -54,17 +54,17 @@ impl PageRequest {
         Ok(Self { limit, after })
     }
 
-    /// The first `limit` rows; a limit outside 1 to 100 is brought inside.
+    /// The first page of `limit` rows. A limit outside 1 to [`MAX_LIMIT`] is clamped.
     pub fn first(limit: u32) -> Self {
         Self { limit: limit.clamp(1, MAX_LIMIT), after: None }
     }
 
-    /// How many rows to show.
+    /// Number of rows on the page.
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// How many rows to fetch: one more than shown tells whether there is a next page.
+    /// Number of rows to fetch: one more than the page has, which tells whether there is a next page.
     pub fn fetch(&self) -> i64 {
         i64::from(self.limit) + 1
     }
@@ -73,14 +73,14 @@ impl PageRequest {
 /// One page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page<T> {
-    /// The rows, in the list's order.
+    /// Rows of the page, in the list's order.
     pub items: Vec<T>,
-    /// Where the next page begins; `None` on the last.
+    /// Position after which the next page begins; `None` on the last page.
     pub next: Option<Position>,
 }
 
 impl<T> Page<T> {
-    /// Cuts the extra row off that [`PageRequest::fetch`] asked for.
+    /// Builds a page from fetched rows: removes the extra row that [`PageRequest::fetch`] asked for.
     pub fn cut(mut items: Vec<T>, request: &PageRequest, position: impl Fn(&T) -> Position) -> Self {
         let limit = request.limit as usize;
         let more = items.len() > limit;
@@ -89,7 +89,7 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
-    /// The next page's cursor, sealed for `context`.
+    /// Signed cursor of the next page, valid for `context` only.
     pub(crate) fn next_cursor(&self, context: &str, key: &SigningKey) -> Option<String> {
         self.next.map(|position| seal(&position, context, key))
     }

@@ -1,10 +1,10 @@
-//! The declaration of a pillar's repositories.
+//! The `repositories!` macro, which declares a pillar's repositories.
 
-/// Declares a pillar's repositories, each once: the accessor on [`Tx`](crate::store::Tx) and the repository's trait. An adapter
-/// that implements the repositories has the accessors; `REPOSITORIES` lists their names, for tests.
+/// Declares a pillar's repositories, one line each: the name of the accessor on [`Tx`](crate::store::Tx) and the repository's
+/// trait. An adapter that implements the repositories gets the accessors; `REPOSITORIES` lists their names, for tests.
 ///
-/// It expands to a trait with one accessor for each repository, an implementation of it for every type that implements all
-/// of them, and the list.
+/// It expands to a trait with one accessor per repository, an implementation of that trait for every type that implements all
+/// the repositories, and the list.
 macro_rules! repositories {
     ($(#[$meta:meta])* pub trait $pillar:ident { $($(#[$doc:meta])* $accessor:ident: $repository:path;)* }) => {
         $(#[$meta])*

@@ -1,10 +1,10 @@
-//! A response as it is kept for a retry.
+//! Responses as they are stored under an idempotency key.
 
-/// An answer kept for a retry.
+/// A response that is stored for retries of its request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredResponse {
-    /// The protocol's status, such as 201.
+    /// Status of the response, such as 201.
     pub status: u16,
-    /// The body.
+    /// Body of the response.
     pub body: Vec<u8>,
 }

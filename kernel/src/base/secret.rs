@@ -1,4 +1,4 @@
-//! Secrets. A token is shown once and stored only as its SHA-256; nothing here can be printed by accident.
+//! Secrets: tokens, which are shown once and stored only as SHA-256, and signing keys. Their `Debug` output is redacted.
 
 use std::fmt;
 
@@ -9,39 +9,39 @@ use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// A bearer secret of 256 random bits (OWASP ASVS 7.2.3 asks for at least 128).
+/// A bearer token with 256 random bits (OWASP ASVS 7.2.3 asks for at least 128).
 #[derive(Clone)]
 pub struct Token(SecretString);
 
 impl Token {
-    /// A new token. `prefix` names its kind to secret scanners, such as `sk_`; it may be empty.
+    /// Generates a token. `prefix` lets secret scanners recognise it, such as `sk_`; it may be empty.
     pub fn generate(prefix: &str) -> Self {
         Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random())).into())
     }
 
-    /// A new token of hexadecimal digits, for what people copy and search for, such as API keys.
+    /// Generates a token of hexadecimal digits, for tokens that people copy and search for, such as API keys.
     pub fn generate_hex(prefix: &str) -> Self {
         let digits: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("{prefix}{digits}").into())
     }
 
-    /// A token that a caller presented. Any text: an unknown one hashes to nothing that is stored.
+    /// Wraps a token that a caller sent. Any text is accepted: the hash of an unknown token matches no row.
     pub fn presented(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The text, to be sent to its owner once.
+    /// Text of the token, to be sent to its owner once.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What is stored and looked up. Unsalted on purpose: 256 random bits need no salt, and the look-up is one index read.
+    /// Hash of the token, as stored and looked up. Unsalted: 256 random bits need no salt, and the look-up is one index read.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0.expose_secret().as_bytes()).into())
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
+#[expect(clippy::disallowed_methods, reason = "the only source of randomness")]
 fn random() -> [u8; 32] {
     rand::rng().random()
 }
@@ -52,7 +52,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a [`Token`].
+/// SHA-256 of a [`Token`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
@@ -62,33 +62,34 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// A key of this deployment that signs what leaves it and comes back, such as cursors.
+/// Secret key of a deployment that signs values that clients send back unchanged, such as cursors.
 #[derive(Clone)]
 pub struct SigningKey(SecretString);
 
 impl SigningKey {
-    /// From configuration; every copy of the app needs the same one. `None` under 32 characters.
+    /// Creates the key from configuration. All copies of the app need the same key. `None` if the text is shorter than 32
+    /// characters.
     pub fn from_text(text: &str) -> Option<Self> {
         (text.len() >= 32).then(|| Self(text.into()))
     }
 
-    /// A key for this process only: what it signed is void after a restart and in other copies.
+    /// Generates a key for this process only: after a restart and in other copies of the app, what it signed is invalid.
     pub fn ephemeral() -> Self {
         Self(Token::generate("").0)
     }
 
-    /// HMAC-SHA256 over length-prefixed parts, so that no two lists of parts share a message.
+    /// HMAC-SHA256 over the length-prefixed parts, so that different lists of parts never sign the same message.
     pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.mac(parts).finalize().into_bytes().into()
     }
 
-    /// Compares in constant time. `signature` may be a truncation of at least 16 bytes.
+    /// Verifies a signature in constant time. `signature` may be a truncation of at least 16 bytes.
     pub fn verify(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
         signature.len() >= 16 && self.mac(parts).verify_truncated_left(signature).is_ok()
     }
 
     fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        // Hashed and padded with zeros to the block size as RFC 2104 does it: a length that cannot be refused.
+        // The key is hashed and zero-padded to the block size, as in RFC 2104, so that its length is always valid.
         let mut block = [0u8; 64];
         for (slot, byte) in block.iter_mut().zip(Sha256::digest(self.0.expose_secret().as_bytes())) {
             *slot = byte;

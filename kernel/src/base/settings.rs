@@ -1,4 +1,4 @@
-//! How settings are read from `product.config.yaml`: each settings type deserialises directly, with these helpers.
+//! Helpers to deserialise settings from `product.config.yaml`.
 
 use std::num::NonZeroU16;
 
@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-/// Reads a text that passes, or fails with an error that says which rule it breaks.
+/// Reads a text for which `passes` is true; otherwise fails with an error that names the rule.
 pub(crate) fn checked<'de, D: Deserializer<'de>>(
     deserializer: D,
     rule: &str,
@@ -21,7 +21,7 @@ pub(crate) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeDel
     NonZeroU16::deserialize(deserializer).map(|days| TimeDelta::days(days.get().into()))
 }
 
-/// Reads how many of something there may be, at least 1.
+/// Reads a count, at least 1.
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     NonZeroU16::deserialize(deserializer).map(|count| count.get().into())
 }

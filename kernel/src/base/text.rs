@@ -1,4 +1,4 @@
-//! Text from outside.
+//! Checks for text that comes from outside.
 
 use std::ops::RangeInclusive;
 
@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::base::error::Refusal;
 
-/// One line of text for `field`: trimmed, without control characters (Postgres cannot store NUL), `length` in characters.
+/// Parses one line of text for `field`: trims it, and refuses control characters (Postgres cannot store NUL) and a length in
+/// characters outside `length`.
 pub fn line(field: &'static str, text: &str, length: RangeInclusive<usize>) -> Result<String, Refusal> {
     let text = text.trim();
     if text.chars().any(char::is_control) {
@@ -18,7 +19,7 @@ pub fn line(field: &'static str, text: &str, length: RangeInclusive<usize>) -> R
     Ok(text.to_owned())
 }
 
-/// Whether a NUL character is anywhere in `value`: Postgres cannot store it as JSON.
+/// Whether `value` contains a NUL character anywhere: Postgres cannot store it as JSON.
 pub fn holds_nul(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,

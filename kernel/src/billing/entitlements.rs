@@ -1,4 +1,4 @@
-//! What the workspace's plan entitles it to.
+//! Entitlements: the features and limits that a workspace's plan gives it.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,34 @@ use crate::billing::names::codes::PLAN_REQUIRED;
 use crate::store::Tx;
 use crate::tenancy::names::ReadWorkspace;
 
-/// A feature's key, as in `product.config.yaml`. Declare them as constants.
+/// Key of a feature, as in `product.config.yaml`. Declare features as constants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Feature(pub &'static str);
 
-/// One thing a plan gives.
+/// One feature or limit of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Entitlement {
-    /// On or off.
+    /// Whether a feature is included.
     Bool(bool),
-    /// Up to a number, or any number, with its use.
+    /// A limit and its current usage.
     Limit(Usage),
 }
 
-/// Everything the workspace is entitled to now.
+/// All current entitlements of a workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entitlements {
-    /// The plan's key.
+    /// Key of the workspace's plan.
     pub plan: String,
-    /// How much of it the subscription's state gives.
+    /// How much of the plan the workspace may use, given the state of its subscription.
     pub access: Access,
-    /// By feature or limit key.
+    /// The entitlements, by feature or limit key.
     pub entitlements: BTreeMap<String, Entitlement>,
 }
 
-/// Lets the call through if the plan has `feature`.
+/// Checks that the workspace's plan includes `feature`.
 ///
 /// # Errors
-/// `plan_required`, naming the cheapest plan that has it.
+/// `plan_required`, naming the cheapest plan that includes it.
 pub fn require(grant: &Grant, feature: Feature) -> Result<(), Refusal> {
     if grant.plan().features.contains(feature.0) {
         return Ok(());
@@ -51,7 +51,7 @@ pub fn require(grant: &Grant, feature: Feature) -> Result<(), Refusal> {
     }
 }
 
-/// All entitlements of the proof's workspace: every feature any plan has, and every limit with its use.
+/// All entitlements of the proof's workspace: every feature that any plan has, and every limit with its usage.
 pub async fn list(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<Entitlements, Error> {
     let limits = can.enter(tx)?.limits().all(can.workspace()).await?;
     let features = can.catalog().plans().iter().flat_map(|plan| plan.features.iter());

@@ -1,4 +1,4 @@
-//! Limits: how many of something a plan allows, held by one guarded statement in the caller's transaction.
+//! Limits: how many of a resource a plan allows, enforced by one guarded statement in the caller's transaction.
 
 mod flow;
 
@@ -12,47 +12,47 @@ use crate::base::id::WorkspaceId;
 
 pub use flow::{LimitCheck, check_limit, reached, reserve};
 
-/// A limit's key, as in `product.config.yaml`. Declare them as constants: `pub const PROJECTS: Limit = Limit("projects");`
+/// Key of a limit, as in `product.config.yaml`. Declare limits as constants: `pub const PROJECTS: Limit = Limit("projects");`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit(pub &'static str);
 
-/// What a reservation met.
+/// Outcome of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reserved {
-    /// It is held until the transaction ends; committed, it counts until the row is deleted.
+    /// Reserved until the transaction ends; once committed, it counts until the row is deleted.
     Yes,
-    /// It does not fit.
+    /// The limit does not allow that many more; holds the current usage.
     Full(Usage),
-    /// The workspace has no counter of that key: the catalog does not name it.
+    /// The workspace has no counter with this key: no plan has such a limit.
     Unknown,
 }
 
-/// How much of a limit is used.
+/// Current usage of a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Usage {
-    /// What counts now.
+    /// Number of resources that count now.
     pub used: u64,
-    /// What the plan allows.
+    /// Number that the plan allows.
     pub cap: Cap,
 }
 
-/// Repository of counters, one per workspace and limit. The cap is stored beside the count, so that a downgrade holds from
-/// its commit on, also for a request that began before it.
+/// Repository of usage counters, one per workspace and limit. The cap is stored with the count, so that a downgrade takes
+/// effect with its commit, also for a request that began before it.
 #[async_trait]
 pub trait Limits: Send {
-    /// Adds `n` if it fits, in one statement: two callers cannot both take the last place.
+    /// Adds `n` to the counter if the cap allows it, in one statement: two callers cannot both take the last place.
     ///
     /// # Errors
-    /// `Scope` when the transaction, which is the system's then, has reserved the same limit in another workspace: rows
-    /// could not tell whose places they use up. The transaction goes on.
+    /// `Scope` if the transaction, which is then a system transaction, has reserved the same limit in another workspace: rows
+    /// would not tell which workspace's reservation they use. The transaction stays usable.
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError>;
-    /// One counter.
+    /// The counter of one limit; `None` if there is none.
     async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError>;
-    /// All counters.
+    /// All counters of the workspace.
     async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError>;
-    /// Makes the counters of a new workspace.
+    /// Creates the counters of a new workspace.
     async fn create_counters(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>)
     -> Result<(), StoreError>;
-    /// Changes the caps; counts stay. System scope only: a request cannot raise its own limits.
+    /// Changes the caps and keeps the counts. System scope only: a request cannot raise its own limits.
     async fn set_caps(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError>;
 }

@@ -17,9 +17,9 @@ pub mod codes {
 /// Audit actions.
 pub mod action {
     crate::names! { pub BILLING {
-        /// A subscription began.
+        /// A subscription was created.
         SUBSCRIPTION_CREATED = "billing.subscription_created";
-        /// A subscription changed.
+        /// A subscription was changed.
         SUBSCRIPTION_UPDATED = "billing.subscription_updated";
         /// A subscription ended.
         SUBSCRIPTION_CANCELLED = "billing.subscription_cancelled";
@@ -29,7 +29,7 @@ pub mod action {
 /// Event subjects.
 pub mod subject {
     crate::names! { pub BILLING {
-        /// What a workspace pays for changed.
+        /// The plan or access of a workspace changed.
         SUBSCRIPTION_CHANGED = "subscription.changed";
     } }
 }

@@ -1,4 +1,4 @@
-//! Port: who collects the money.
+//! Port of a billing provider, such as Stripe.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -6,61 +6,61 @@ use serde_json::Value;
 use crate::base::error::Refusal;
 use crate::billing::subscription::SubscriptionFact;
 
-/// Looks a request header up by its lower-case name; `None` if it is absent or not text.
+/// Looks up a request header by its lower-case name; `None` if it is absent or not text.
 pub type Headers<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
-/// A signed event as it arrived.
+/// A billing event whose signature was verified.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ProviderEvent {
-    /// The provider's id of it: the same for every delivery.
+    /// The provider's id of the event; the same for every delivery of it.
     pub id: String,
-    /// The provider's type of it, such as `customer.subscription.updated`.
+    /// The provider's type of the event, such as `customer.subscription.updated`.
     pub kind: String,
-    /// When the provider made it.
+    /// Time at which the provider created the event.
     pub created_at: DateTime<Utc>,
-    /// All of it.
+    /// The whole event, as received.
     pub payload: Value,
 }
 
-/// What a provider sends: for whoever makes deliveries, in tests and demonstrations.
+/// A webhook request as a provider sends it; for tests and demonstrations that act as the provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
-    /// The headers that carry the signature, by lower-case name.
+    /// Headers that carry the signature, by lower-case name.
     pub headers: Vec<(String, String)>,
-    /// The body, byte for byte.
+    /// Body of the request, byte for byte.
     pub body: Vec<u8>,
 }
 
 impl Delivery {
-    /// As [`Headers`] look a header up.
+    /// Looks up a header by its lower-case name, as [`Headers`] does.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// What an event means.
+/// Meaning of a billing event.
 #[derive(Clone, PartialEq, Debug)]
 pub enum BillingFact {
-    /// A subscription is like this.
+    /// The current state of a subscription.
     Subscription(Box<SubscriptionFact>),
-    /// Nothing that matters here; the text says why.
+    /// The event is not relevant; the text says why.
     Ignored(&'static str),
 }
 
-/// Port: a billing provider. Adapters do no database work: they verify, translate and call the provider's API.
+/// Port: a billing provider. Adapters do not access the database: they verify, translate and call the provider's API.
 pub trait BillingProvider: Send + Sync + 'static {
-    /// Its name in addresses and rows, such as `stripe`.
+    /// Name of the provider in URLs and rows, such as `stripe`.
     fn name(&self) -> &'static str;
 
-    /// The event, if the signature over the raw bytes is the provider's and fresh at `now`.
+    /// Verifies the signature over the raw body and that it is recent at `now`, and returns the event.
     ///
     /// # Errors
-    /// `signature_invalid` or `malformed_json`; nothing may be kept then.
+    /// `signature_invalid` or `malformed_json`. The event must not be stored then.
     fn verify(&self, headers: &Headers<'_>, body: &[u8], now: DateTime<Utc>) -> Result<ProviderEvent, Refusal>;
 
-    /// What a kept event means.
+    /// Translates a stored event.
     ///
     /// # Errors
-    /// A sentence naming the field that is missing or wrong. The event stays in the inbox and is tried again.
+    /// A sentence that names the missing or invalid field. The event stays in the inbox and is retried.
     fn read(&self, kind: &str, payload: &Value) -> Result<BillingFact, String>;
 }

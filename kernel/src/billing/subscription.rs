@@ -1,5 +1,5 @@
-//! A workspace's subscription in the provider's absence: statuses, the access they give, and the pure reducer that applies
-//! facts as they come, in whatever order.
+//! Subscriptions, independent of the provider: statuses, the access they give, and the pure reducer that applies a provider's
+//! facts in whatever order they arrive.
 
 use std::cmp::Ordering;
 
@@ -11,27 +11,27 @@ use crate::access::catalog::{Access, Catalog};
 use crate::base::error::StoreError;
 use crate::base::id::{SubscriptionId, WorkspaceId};
 
-/// A subscription's status, in Stripe's words, which other providers map to.
+/// Status of a subscription, named as in Stripe; other providers' statuses are mapped to it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Status {
-    /// In its trial.
+    /// In its trial period.
     Trialing,
     /// Paid.
     Active,
     /// A payment failed and is retried.
     PastDue,
-    /// The retries ended without payment.
+    /// The retries of the payment failed.
     Unpaid,
-    /// Stopped after a trial without a payment method.
+    /// Paused after a trial that ended without a payment method.
     Paused,
-    /// The first payment is not made yet.
+    /// The first payment has not been made yet.
     Incomplete,
     /// The first payment was not made in time.
     IncompleteExpired,
-    /// Over, or to be over.
+    /// Ended, or cancelled and about to end.
     Canceled,
-    /// A word this version does not know.
+    /// A status that this version does not know.
     Unknown(String),
 }
 
@@ -47,13 +47,13 @@ impl Status {
         ("canceled", Status::Canceled),
     ];
 
-    /// From the provider's or the stored word.
+    /// Parses the provider's or the stored status.
     pub fn parse(text: &str) -> Self {
         let known = Self::KNOWN.into_iter().find(|(word, _)| *word == text);
         known.map_or_else(|| Status::Unknown(text.to_owned()), |(_, status)| status)
     }
 
-    /// As stored and shown.
+    /// The status as stored and shown in the API.
     pub fn as_str(&self) -> &str {
         match self {
             Status::Unknown(word) => word,
@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    /// What the status gives. `Unknown` is decided by the reducer, which keeps the state before it.
+    /// The access that the status gives. The reducer keeps the previous status instead of `Unknown`.
     pub fn access(&self) -> Access {
         match self {
             Status::Trialing | Status::Active => Access::Full,
@@ -84,98 +84,98 @@ impl From<Status> for String {
     }
 }
 
-/// A subscription, whoever collects the money.
+/// A workspace's subscription to a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subscription {
-    /// Its id.
+    /// Id of the subscription.
     pub id: SubscriptionId,
-    /// Whose it is.
+    /// Workspace that has the subscription.
     pub workspace: WorkspaceId,
-    /// Who collects the money, such as `stripe`.
+    /// Name of the billing provider, such as `stripe`.
     pub provider: String,
-    /// The provider's id of it.
+    /// The provider's id of the subscription.
     pub provider_subscription: String,
     /// The provider's id of the customer.
     pub provider_customer: String,
-    /// Its status.
+    /// Status of the subscription.
     pub status: Status,
-    /// The plan its price stands for.
+    /// Key of the plan that its price belongs to.
     pub plan: String,
-    /// How many seats.
+    /// Number of seats that are paid for.
     pub quantity: u64,
-    /// The period that is paid for.
+    /// Start and end of the paid period.
     pub period: (DateTime<Utc>, DateTime<Utc>),
-    /// When it will end, if that is decided.
+    /// Time at which the subscription will end, if it was cancelled.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// Time at which the subscription ended.
     pub ended_at: Option<DateTime<Utc>>,
-    /// When the provider made the last fact applied here.
+    /// Time at which the provider created the last fact that was applied.
     pub as_of: DateTime<Utc>,
 }
 
-/// One priced item of a provider's subscription.
+/// A priced item of a provider's subscription.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubscriptionItem {
     /// The provider's price id.
     pub price: String,
-    /// The price's lookup key.
+    /// The provider's lookup key of the price.
     pub lookup_key: Option<String>,
-    /// Absent if the price is metered.
+    /// Quantity; `None` if the price is metered.
     pub quantity: Option<u64>,
-    /// The period that is paid for.
+    /// Start and end of the paid period.
     pub period: (DateTime<Utc>, DateTime<Utc>),
 }
 
-/// What a fact is about. Of two facts of one second, the later in this order is the truth.
+/// Kind of change that a fact reports. Of two facts of the same second, the later in this order wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// The subscription began.
+    /// The subscription was created.
     Began,
-    /// Something about it changed.
+    /// The subscription was changed.
     Changed,
-    /// It ended.
+    /// The subscription ended.
     Ended,
 }
 
-/// What a provider says a subscription is, at one time.
+/// State of a subscription at one time, as reported by the provider.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubscriptionFact {
-    /// The provider's id of it.
+    /// The provider's id of the subscription.
     pub provider_subscription: String,
     /// The provider's id of the customer.
     pub provider_customer: String,
-    /// Our workspace, if the provider was told at checkout.
+    /// Workspace of the subscription, if it was passed to the provider at checkout.
     pub workspace: Option<WorkspaceId>,
-    /// Its status.
+    /// Status of the subscription.
     pub status: Status,
-    /// What is paid for.
+    /// Priced items of the subscription.
     pub items: Vec<SubscriptionItem>,
-    /// When it will end, if that is decided.
+    /// Time at which the subscription will end, if it was cancelled.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// Time at which the subscription ended.
     pub ended_at: Option<DateTime<Utc>>,
-    /// When the provider made this fact; whole seconds.
+    /// Time at which the provider created the fact, in whole seconds.
     pub as_of: DateTime<Utc>,
-    /// What the fact is about.
+    /// Kind of change that the fact reports.
     pub change: Change,
 }
 
-/// What a fact does to the state.
+/// Result of applying a fact.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reduced {
-    /// This is the state now.
+    /// The new state of the subscription.
     Changed(Box<Subscription>),
-    /// The state is newer than the fact, or equal to it.
+    /// The fact is older than the current state, or equal to it.
     Unchanged,
 }
 
-/// Applies `fact` to `current`. Facts come in any order, several times, and in whole seconds: the later one wins, within a
-/// second the beginning loses and the end wins, and an end is final. Two other changes of one second cannot be told apart:
+/// Applies `fact` to `current`. Facts arrive in any order, repeatedly, and with times in whole seconds: the later one wins;
+/// within a second a creation loses and an end wins; an end is final. Two other changes of the same second cannot be ordered:
 /// the one that is processed later wins.
 ///
 /// # Errors
-/// A sentence when no item's price stands for a plan: never a guess.
+/// A sentence if no item's price belongs to a plan; the plan is never guessed.
 pub fn reduce(
     current: Option<&Subscription>,
     fact: SubscriptionFact,
@@ -202,7 +202,7 @@ pub fn reduce(
     });
     let (plan, quantity, period) = match (found, current) {
         (Some((item, plan)), _) => (plan.key.clone(), item.quantity.unwrap_or(1), item.period),
-        // An end needs no price: it must get through also when the price is no longer configured.
+        // An end needs no price: it must be applied even if the price is no longer configured.
         (None, Some(current)) if fact.change == Change::Ended => {
             (current.plan.clone(), current.quantity, current.period)
         }
@@ -210,7 +210,7 @@ pub fn reduce(
         (None, _) => {
             let prices = fact.items.iter().map(|item| item.price.as_str()).collect::<Vec<_>>().join(", ");
             return Err(format!(
-                "no plan in product.config.yaml has one of the prices [{prices}]; add it there as `provider_price`, the event is tried again"
+                "no plan in product.config.yaml has one of the prices [{prices}]; add it there as `provider_price`, the event is retried"
             ));
         }
     };
@@ -238,8 +238,8 @@ pub fn reduce(
     Ok(if current == Some(&next) { Reduced::Unchanged } else { Reduced::Changed(Box::new(next)) })
 }
 
-/// What all of a workspace's subscriptions together give: the best access, of equals the latest. `None` is the free plan,
-/// in full.
+/// Combines all subscriptions of a workspace: the one with the best access counts, among equals the latest. Returns the plan's
+/// key and the access; `None` is the free plan, with full access.
 pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
     let rank = |access: Access| match access {
         Access::Full => 3,
@@ -257,17 +257,17 @@ pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
 /// Repository of subscriptions.
 #[async_trait]
 pub trait Subscriptions: Send {
-    /// The workspace of a provider's subscription that is known already.
+    /// The workspace of a known subscription of the provider.
     async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError>;
-    /// The workspace that a provider's customer had a subscription for last.
+    /// The workspace of the latest subscription of a provider's customer.
     async fn workspace_of_customer(
         &mut self,
         provider: &str,
         customer: &str,
     ) -> Result<Option<WorkspaceId>, StoreError>;
-    /// Every subscription a workspace ever had.
+    /// All subscriptions that the workspace has or had.
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError>;
-    /// Adds it, or replaces the one of the same provider id.
+    /// Inserts the subscription, or replaces the one with the same provider id.
     async fn save(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! Billing providers.
+//! Conformance suite for billing providers.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::Value;
@@ -12,23 +12,24 @@ use crate::billing::subscription::{Change, Status, SubscriptionFact, Subscriptio
 use crate::conformance::Outcome;
 use crate::memory::billing::MemoryBilling;
 
-/// What the provider itself would send; made by whoever runs the suite, since an adapter only verifies and reads.
+/// Creates deliveries as the provider would send them. Implemented by the caller of the suite, because an adapter only
+/// verifies and translates.
 pub trait Deliveries {
-    /// The delivery of a new event that says what `fact` says, signed at `at`. `None` where the provider has no such thing, such
-    /// as a status of another name; an active subscription with one priced item it must have.
+    /// A delivery of a new event that reports `fact`, signed at `at`. `None` if the provider cannot express it, such as a
+    /// status that it does not have; an active subscription with one priced item must be possible.
     fn subscription(&self, fact: &SubscriptionFact, at: DateTime<Utc>) -> Option<Delivery>;
-    /// Any body, signed at `at`.
+    /// A delivery with any body, signed at `at`.
     fn sign(&self, body: Vec<u8>, at: DateTime<Utc>) -> Delivery;
 }
 
-/// What every [`BillingProvider`] must do: let nothing in that is not the provider's own, fresh and unchanged; read every
-/// fact as it is meant; answer whatever it cannot read.
+/// Checks that a [`BillingProvider`] accepts only recent, unchanged deliveries signed by the provider, translates every fact
+/// correctly, and returns an error for what it cannot read.
 ///
 /// # Errors
-/// What broke on the way.
+/// Any failure that is not about conformance.
 ///
 /// # Panics
-/// With what was expected, where the adapter does not conform.
+/// If the adapter does not conform; the message says what was expected.
 pub async fn billing_provider(provider: &dyn BillingProvider, deliveries: &dyn Deliveries) -> Outcome {
     let now = SystemClock.now().trunc_subsecs(0);
     let named = provider.name().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -66,7 +67,7 @@ fn usual_delivery(deliveries: &dyn Deliveries, now: DateTime<Utc>) -> Result<Del
     Ok(deliveries.subscription(&fact(now), now).ok_or("an active subscription is what every provider has")?)
 }
 
-/// Every fact is read as it was meant, and is the same event however often it comes.
+/// Every fact is translated correctly, and repeated deliveries give the same event.
 fn facts(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: DateTime<Utc>) -> Outcome {
     let usual = fact(now);
     let words = ["trialing", "active", "past_due", "unpaid", "paused", "incomplete", "incomplete_expired", "canceled"];
@@ -112,7 +113,7 @@ fn facts(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: DateT
     Ok(())
 }
 
-/// Nothing gets in but what the provider signed, unchanged and just now.
+/// Only unchanged, recent deliveries signed by the provider are accepted.
 fn signatures(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: DateTime<Utc>) -> Outcome {
     let sent = usual_delivery(deliveries, now)?;
     let refused = |sent: &Delivery, at, why: &str| {
@@ -153,13 +154,13 @@ fn signatures(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: 
             refused(&with(changed), now, "a changed signature");
         }
     }
-    // Signed, but not over this body.
+    // A valid signature, but of another body.
     let other = deliveries.sign(b"{}".to_vec(), now);
     refused(&Delivery { headers: other.headers, body: sent.body.clone() }, now, "another body's signature");
     Ok(())
 }
 
-/// What cannot be read is refused, or stays in the inbox with a sentence; nothing panics.
+/// What cannot be read is refused, or stays in the inbox with an error; nothing panics.
 fn unreadable(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: DateTime<Utc>) -> Outcome {
     let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     for body in [&b""[..], b"{", b"[]", b"null", b"\"text\"", b"{}", b"\xff\xfe", br#"{"id":"evt_\u0000"}"#, &deep] {
@@ -182,7 +183,7 @@ fn unreadable(provider: &dyn BillingProvider, deliveries: &dyn Deliveries, now: 
     Ok(())
 }
 
-/// `value` with each of its parts, one at a time, left out or something else.
+/// `value` with each of its parts, one at a time, removed or replaced.
 fn variations(value: &Value) -> Vec<Value> {
     let mut found = vec![Value::Null, Value::from(-1), Value::from(""), Value::Bool(true), Value::Array(Vec::new())];
     match value {
@@ -212,7 +213,7 @@ fn variations(value: &Value) -> Vec<Value> {
     found
 }
 
-/// Deliveries of the provider in this process.
+/// Deliveries of the in-process provider.
 impl Deliveries for MemoryBilling {
     fn subscription(&self, fact: &SubscriptionFact, at: DateTime<Utc>) -> Option<Delivery> {
         Some(self.deliver(&MemoryBilling::event(Token::generate("evt_").expose(), fact), at))

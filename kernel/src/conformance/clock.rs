@@ -1,17 +1,17 @@
-//! Clocks.
+//! Conformance suite for clocks.
 
 use chrono::SubsecRound;
 
 use crate::base::clock::Clock;
 use crate::conformance::Outcome;
 
-/// What every [`Clock`] must do: tell whole microseconds, which Postgres can keep, and not go back by itself.
+/// Checks that a [`Clock`] returns whole microseconds, which Postgres can store, and never goes backwards.
 ///
 /// # Errors
 /// None today.
 ///
 /// # Panics
-/// With what was expected, where the adapter does not conform.
+/// If the adapter does not conform; the message says what was expected.
 pub async fn clock(clock: &dyn Clock) -> Outcome {
     let mut before = clock.now();
     for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! Mailers.
+//! Conformance suite for mailers.
 
 use async_trait::async_trait;
 
@@ -9,20 +9,20 @@ use crate::identity::users::Email;
 use crate::memory::mailer::MemoryMailer;
 use crate::notify::mailer::{Mail, Mailer};
 
-/// Where a mailer's mail arrives; made by whoever runs the suite.
+/// Reads the mail that a mailer delivered. Implemented by the caller of the suite.
 #[async_trait(?Send)]
 pub trait Delivered {
-    /// All that has arrived for `to` by now, in any order. Whatever `send` answered for is there, or comes by waiting here.
+    /// All mail delivered to `to`, in any order. It waits until everything that `send` accepted has arrived.
     async fn to(&self, to: &Email) -> Result<Vec<Mail>, BoxError>;
 }
 
-/// What every [`Mailer`] must do: hand over each mail once, as it is, whoever else is sending.
+/// Checks that a [`Mailer`] delivers each mail once and unchanged, also with concurrent senders.
 ///
 /// # Errors
-/// What broke on the way.
+/// Any failure that is not about conformance.
 ///
 /// # Panics
-/// With what was expected, where the adapter does not conform.
+/// If the adapter does not conform; the message says what was expected.
 pub async fn mailer(mailer: &dyn Mailer, delivered: &dyn Delivered) -> Outcome {
     let address = |name: &str| -> Result<Email, BoxError> {
         let unique = Token::generate("").expose().replace(['-', '_'], "x").to_lowercase();
@@ -65,7 +65,7 @@ pub async fn mailer(mailer: &dyn Mailer, delivered: &dyn Delivered) -> Outcome {
     Ok(())
 }
 
-/// The mail in this process is where it was sent.
+/// The in-process mailer keeps its mail itself.
 #[async_trait(?Send)]
 impl Delivered for MemoryMailer {
     async fn to(&self, to: &Email) -> Result<Vec<Mail>, BoxError> {

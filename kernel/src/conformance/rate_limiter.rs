@@ -1,4 +1,4 @@
-//! Rate limits.
+//! Conformance suite for rate limiters.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use crate::base::secret::Token;
 use crate::conformance::{Outcome, join_all};
 use crate::guard::rate_limit::{Bucket, Quota, RateLimiter};
 
-/// What every [`RateLimiter`] must do. It may be one that others use at the same time: the keys are new.
+/// Checks that a [`RateLimiter`] enforces a quota, also under concurrency. Others may use it at the same time: the keys are
+/// new.
 ///
 /// # Errors
 /// None today.
 ///
-/// # Panics
+/// If the adapter does not conform; the message says what was expected.
 /// With what was expected, where the adapter does not conform.
 pub async fn rate_limiter(limiter: &dyn RateLimiter) -> Outcome {
     let (key, other) = (Token::generate("one"), Token::generate("two"));

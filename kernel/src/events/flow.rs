@@ -1,4 +1,4 @@
-//! Publishing events.
+//! Publishes events.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::access::Can;
 use crate::base::error::Error;
 use crate::store::Tx;
 
-/// Publishes `event` if and when the transaction commits.
+/// Publishes `event`. It is written to the outbox when the transaction commits.
 ///
 /// # Errors
-/// When the event cannot be serialised, or the transaction is of another workspace.
+/// If the event cannot be serialised, or the transaction is not one of the proof's workspace.
 pub fn publish<P, E: Event>(can: &Can<P>, tx: &mut dyn Tx, event: &E) -> Result<(), Error> {
     publish_raw(can, tx, E::SUBJECT, serde_json::to_value(event).map_err(Error::broken)?)
 }

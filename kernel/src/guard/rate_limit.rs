@@ -1,4 +1,4 @@
-//! Port: rate limits. A quota says how many calls fit into how long; they may come at once and then trickle (GCRA).
+//! Port of the rate limiter. A quota is a number of calls per duration; they may come at once, and then at that rate (GCRA).
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde::de::{self, Deserializer};
 use crate::base::error::Refusal;
 use crate::guard::names::codes::RATE_LIMITED;
 
-/// So many calls in so long.
+/// A number of calls per duration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Quota {
-    /// How many; at least 1.
+    /// Number of calls; at least 1.
     pub calls: u32,
-    /// In how long.
+    /// Duration in which that many calls are allowed.
     pub per: Duration,
 }
 
@@ -30,12 +30,12 @@ impl Quota {
     }
 }
 
-/// Which calls share a quota.
+/// The calls that share a quota.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Bucket {
-    /// Logins from one address.
+    /// Sign-ins from one address.
     LoginIp,
-    /// Logins to one account.
+    /// Sign-ins to one account.
     LoginEmail,
     /// Sign-ups from one address.
     SignUpIp,
@@ -45,14 +45,14 @@ pub enum Bucket {
     ApiWorkspace,
 }
 
-/// The quotas; `None` switches one off. In `product.config.yaml`: `5/minute`, `10/hour` or `off`.
+/// Quotas of all buckets; `None` disables one. In `product.config.yaml`: `5/minute`, `10/hour` or `off`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
-    /// Logins from one address.
+    /// Sign-ins from one address.
     #[serde(deserialize_with = "quota")]
     pub login_per_ip: Option<Quota>,
-    /// Logins to one account.
+    /// Sign-ins to one account.
     #[serde(deserialize_with = "quota")]
     pub login_per_email: Option<Quota>,
     /// Sign-ups from one address.
@@ -91,14 +91,14 @@ impl RateLimits {
     }
 }
 
-/// Port: counts calls. An adapter whose counter is out of reach lets the call through and says so in its log.
+/// Port: counts calls. An adapter that cannot reach its counters allows the call and logs the failure.
 #[async_trait]
 pub trait RateLimiter: Send + Sync + 'static {
-    /// Counts one call of `key`. `Err` holds how long to wait.
+    /// Counts one call of `key`. `Err` holds the time to wait if the quota is used up.
     async fn check(&self, bucket: Bucket, key: &str, quota: Quota) -> Result<(), Duration>;
 }
 
-/// The refusal of a call that came too early.
+/// The refusal of a call whose quota is used up.
 pub fn refusal(wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = seconds.max(1);

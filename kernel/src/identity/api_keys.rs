@@ -1,5 +1,5 @@
-//! API keys: a program's way in, for one workspace, with the permissions it was made for and no more. `sk_` and 256 random
-//! bits in hexadecimal digits, shown once, stored as their hash.
+//! API keys: bearer tokens for programs, for one workspace and with fixed permissions. A token is `sk_` and 256 random bits in
+//! hexadecimal digits; it is shown once and stored as its hash.
 
 mod flow;
 
@@ -19,7 +19,7 @@ pub use flow::{create, list, revoke};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeySettings {
-    /// How many keys of one workspace can be in force; 100 by default.
+    /// Maximum number of keys of one workspace that are in force, 100 by default.
     #[serde(deserialize_with = "count")]
     pub max: u64,
 }
@@ -30,58 +30,58 @@ impl Default for ApiKeySettings {
     }
 }
 
-/// What every key begins with: secret scanners know it by that.
+/// Prefix of every key, by which secret scanners recognise keys.
 pub const PREFIX: &str = "sk_";
-/// A key, without its secret.
+/// An API key, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiKey {
-    /// Its id; it is the actor of what the key does.
+    /// Id of the key; it is the actor of the key's calls.
     pub id: ApiKeyId,
-    /// What it is for.
+    /// Name of the key, such as what it is used for.
     pub name: String,
-    /// How its secret begins, to tell keys apart: `sk_` and eight digits.
+    /// First characters of the token, to tell keys apart: `sk_` and eight digits.
     pub prefix: String,
-    /// The permissions it holds.
+    /// Permissions of the key.
     pub scopes: Vec<String>,
-    /// Who made it.
+    /// Person who created the key.
     pub created_by: UserId,
-    /// When.
+    /// Time at which the key was created.
     pub created_at: DateTime<Utc>,
-    /// Until when it is good; `None` is until it is revoked.
+    /// Time at which the key expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was used last, give or take five minutes.
+    /// Time of the last use, accurate to about five minutes.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
 impl ApiKey {
-    /// Its place in lists.
+    /// Position of the key in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.created_at, id: self.id.uuid() }
     }
 }
 
-/// What a key is to be.
+/// A key to be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewApiKey {
-    /// What it is for: 1 to 100 characters.
+    /// Name of the key: 1 to 100 characters.
     pub name: String,
-    /// The permissions it is to hold; at least one.
+    /// Permissions of the key; at least one.
     pub scopes: Vec<String>,
-    /// Until when.
+    /// Time at which the key expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Repository of API keys.
 #[async_trait]
 pub trait ApiKeys: Send {
-    /// Adds a key.
+    /// Inserts a key.
     async fn insert(&mut self, workspace: WorkspaceId, key: &ApiKey, token: &TokenHash) -> Result<(), StoreError>;
-    /// Those that are not revoked, newest first; also those that have expired.
+    /// Lists the keys that are not revoked, newest first, including expired ones.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError>;
-    /// How many are in force.
+    /// Number of keys in force: neither revoked nor expired.
     async fn count(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError>;
-    /// Revokes one for good; `false` when there is none of that id.
+    /// Revokes a key permanently; `false` if there is none with this id.
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError>;
-    /// Notes that it was used.
+    /// Records that the key was used.
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError>;
 }

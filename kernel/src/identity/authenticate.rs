@@ -1,4 +1,4 @@
-//! From a token to a caller: one look-up answers session, workspace, membership, plan and role.
+//! Authentication: turns a token into a caller. One look-up reads session or key, workspace, membership, plan and role.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::identity::lookups::{Lookups, WorkspaceRef};
 use crate::identity::sessions::{Session, SessionLife};
 use crate::store::{Proof, Store};
 
-/// A signed-in caller, with a grant if they belong to the workspace they asked for.
+/// A signed-in person, with a grant if they are a member of the requested workspace.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
+    /// The person's session.
     pub session: Session,
-    /// As what, in the workspace asked for; `None` without one, for strangers, and where it does not exist.
+    /// The grant in the requested workspace; `None` if none was requested, it does not exist, or the person is not a member.
     pub grant: Option<Arc<Grant>>,
 }
 
 impl Caller {
-    /// Sets the call's idempotency key, before anybody else holds the grant.
+    /// Sets the call's idempotency key. Call it before the grant is shared.
     pub fn set_idempotency(&mut self, key: IdempotencyKey) {
         let key = Arc::new(key);
         if let Some(grant) = self.grant.as_mut().and_then(Arc::get_mut) {
@@ -37,12 +37,12 @@ impl Caller {
     }
 }
 
-/// What happens to the connection that answered the look-up.
+/// What to do with the connection that was used for the look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
-    /// It waits for the call's transaction. For calls whose input is already here.
+    /// Keep it for the call's transaction. For calls whose input has already arrived.
     ForTransaction,
-    /// It goes back at once. For calls that still wait for their body: a slow client must not hold a connection.
+    /// Return it to the pool at once. For calls whose body is still to come: a slow client must not hold a connection.
     No,
 }
 
@@ -55,17 +55,17 @@ impl Keep {
     }
 }
 
-/// A program with a key that is in force.
+/// A program that called with a valid API key.
 #[derive(Clone, Debug)]
 pub struct KeyCaller {
-    /// The key.
+    /// Id of the API key.
     pub id: ApiKeyId,
-    /// As what, if the address is of the key's own workspace.
+    /// The grant in the key's workspace; `None` if another workspace was requested.
     pub grant: Option<Arc<Grant>>,
 }
 
 impl KeyCaller {
-    /// Sets the call's idempotency key, before anybody else holds the grant.
+    /// Sets the call's idempotency key. Call it before the grant is shared.
     pub fn set_idempotency(&mut self, key: IdempotencyKey) {
         if let Some(grant) = self.grant.as_mut().and_then(Arc::get_mut) {
             grant.ctx.idempotency = Some(Arc::new(key));
@@ -73,12 +73,12 @@ impl KeyCaller {
     }
 }
 
-/// The last use of a session is recorded at most this often: not a write per request.
+/// Interval at which the last use of a session is recorded at most, to avoid a write per request.
 const RECORD_SESSION_EVERY: TimeDelta = TimeDelta::hours(1);
-/// The last use of an API key is recorded at most this often.
+/// Interval at which the last use of an API key is recorded at most.
 const RECORD_KEY_EVERY: TimeDelta = TimeDelta::minutes(5);
 
-/// Turns tokens into callers. Always asks the system of record, so that whoever was removed and whatever was revoked is refused
+/// Turns tokens into callers. Every call is checked against the database, so that removed members and revoked keys are refused
 /// from the next call on.
 #[derive(Clone)]
 pub struct Authenticator {
@@ -89,15 +89,15 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Over `store`, with what `policy` says about roles and plans.
+    /// Creates an authenticator that reads from `store` and takes roles and plans from `policy`.
     pub fn new(store: Arc<dyn Store>, policy: Arc<Policy>, session_life: SessionLife) -> Self {
         Self { store, policy, session_life, last_used: LastUsedRecorder::default() }
     }
 
-    /// The caller behind a session's `token`, or `None` if it is unknown, expired or revoked.
+    /// Authenticates a session's `token`; `None` if it is unknown, expired or revoked.
     ///
     /// # Errors
-    /// Those of the system of record.
+    /// The errors of the database.
     pub async fn session(
         &self,
         ctx: Ctx,
@@ -129,10 +129,10 @@ impl Authenticator {
         Ok(Some(Caller { session, grant }))
     }
 
-    /// The program behind an API key's `token`, or `None` if the key is unknown, expired or revoked.
+    /// Authenticates an API key's `token`; `None` if the key is unknown, expired or revoked.
     ///
     /// # Errors
-    /// Those of the system of record.
+    /// The errors of the database.
     pub async fn api_key(
         &self,
         ctx: Ctx,
@@ -144,7 +144,7 @@ impl Authenticator {
         let Some(found) = lookups.api_key(&token.hash(), workspace, ctx.now).await? else { return Ok(None) };
         let checkout = keep.checkout(lookups, Actor::ApiKey(found.id));
         let stale = found.last_used_at.is_none_or(|at| ctx.now - at >= RECORD_KEY_EVERY);
-        // Below every rank: a key manages no people.
+        // The lowest rank: a key cannot manage members.
         let (name, bits) = ("api_key".to_owned(), self.bits(&found.scopes));
         let role = Role { name, rank: usize::MAX, patterns: found.scopes, bits };
         let grant = found.workspace.map(|workspace| Grant {
@@ -164,7 +164,7 @@ impl Authenticator {
         Ok(Some(KeyCaller { id: found.id, grant: grant.map(Arc::new) }))
     }
 
-    /// A scope that no code declares any more holds nothing.
+    /// Scopes that the code no longer declares are ignored.
     fn bits(&self, scopes: &[String]) -> Bits {
         let registry = self.policy.roles.registry().iter();
         let known = registry.filter(|permission| scopes.iter().any(|scope| scope == permission.name));

@@ -1,5 +1,5 @@
-//! Recording in the background when a session or an API key was last used: on a connection of its own; the response does not
-//! wait for it.
+//! Records in the background when a session or an API key was last used, on a connection of its own; the response does not wait
+//! for it.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use crate::base::error::{Explained, StoreError};
 
-/// Records last-used times in the background, one at a time for each session or key: several that wait for the same row would
-/// take a connection each. Holds the ids that are being recorded.
+/// Records last-used times in the background, one at a time for each session or key, because several would wait for the same
+/// row and take a connection each. Holds the ids that are being recorded.
 #[derive(Clone, Default)]
 pub(crate) struct LastUsedRecorder(Arc<Mutex<HashSet<Uuid>>>);
 
-/// Takes the id out when the recording ends, also when it is dropped on its way.
+/// Removes the id when the recording ends, also if it is dropped before.
 struct Running(LastUsedRecorder, Uuid);
 
 impl Drop for Running {
@@ -24,8 +24,8 @@ impl Drop for Running {
 }
 
 impl LastUsedRecorder {
-    /// Runs `record` for the session or key `of`, unless one for it still runs. A failure is logged with `what` it is about; a
-    /// later call records again.
+    /// Runs `record` for the session or key `of`, unless a recording for it is running. A failure is logged with `what` it is
+    /// about; a later call records again.
     pub(crate) fn spawn(
         &self,
         what: &'static str,
@@ -38,7 +38,7 @@ impl LastUsedRecorder {
         let running = Running(self.clone(), of);
         tokio::spawn(async move {
             match record.await {
-                // A key that was revoked meanwhile needs no record.
+                // A key that was revoked in the meantime needs no record.
                 Ok(()) | Err(StoreError::AccessChanged) => {}
                 Err(error) => {
                     tracing::warn!(error = %Explained(&error), what, id = %of, "the last use could not be recorded")

@@ -1,4 +1,4 @@
-//! Login and logout.
+//! Sign in with e-mail address and password, and sign out.
 
 use crate::base::actor::Actor;
 use crate::base::checkout::Checkout;
@@ -13,7 +13,7 @@ use crate::identity::users::{Email, User};
 use crate::store::seal::Sealed;
 use crate::store::{Proof, Reach, Scope, Store, Tx};
 
-/// Proof that somebody gave the right password a moment ago.
+/// Proof that a person gave the right password.
 #[derive(Debug)]
 pub struct VerifiedLogin {
     ctx: Ctx,
@@ -21,7 +21,7 @@ pub struct VerifiedLogin {
 }
 
 impl VerifiedLogin {
-    /// Whose password it was.
+    /// Id of the person.
     pub fn user(&self) -> UserId {
         self.user
     }
@@ -36,19 +36,20 @@ impl Proof for VerifiedLogin {
     }
 }
 
-/// What a login gives.
+/// Result of signing in.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The account.
     pub user: User,
-    /// For the cookie; shown once.
+    /// Token for the session cookie; shown once.
     pub token: Token,
 }
 
-/// Checks e-mail and password. The connection is given back before the hash is computed: a login storm holds none.
+/// Checks e-mail address and password. The connection is returned before the hash is computed, so that many sign-ins at once
+/// do not hold connections.
 ///
 /// # Errors
-/// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` in a storm.
+/// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` if too many people sign in at once.
 pub async fn verify(
     store: &dyn Store,
     passwords: &Passwords,
@@ -65,8 +66,8 @@ pub async fn verify(
     }
 }
 
-/// Begins a session with a new token and ends the one the browser came with, so that a token fixed beforehand is worth
-/// nothing (OWASP ASVS 7.2.4).
+/// Creates a session with a new token and ends the session that the browser had, so that a token that an attacker planted
+/// before is worthless (OWASP ASVS 7.2.4).
 pub async fn begin_session(
     login: &VerifiedLogin,
     tx: &mut dyn Tx,
@@ -89,11 +90,11 @@ pub async fn begin_session(
     };
     tx.sessions().insert(&session).await?;
     let user =
-        tx.users().find(login.user).await?.ok_or_else(|| Error::broken("an account vanished during its login"))?;
+        tx.users().find(login.user).await?.ok_or_else(|| Error::broken("the account does not exist any more"))?;
     Ok(LoggedIn { user, token })
 }
 
-/// Ends the session of `token`: to present it is proof enough. It is refused from the next statement on.
+/// Ends the session of `token`. Having the token is sufficient proof. The token is refused from the next statement on.
 pub async fn logout(tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
     tx.sessions().delete_by_token(&token.hash()).await?;
     Ok(())

@@ -1,5 +1,5 @@
-//! What must be found before a scope is known. Each look-up goes by a 256-bit hash or an exact key and returns one row, so
-//! that nothing can be enumerated through it.
+//! Look-ups that are needed before a scope is known. Each takes a 256-bit hash or an exact key and returns one row, so that
+//! nothing can be enumerated with it.
 
 use std::str::FromStr;
 
@@ -16,12 +16,12 @@ use crate::identity::password::PasswordHash;
 use crate::identity::users::Email;
 use crate::tenancy::workspaces::Slug;
 
-/// A workspace as it stands in an address: `ws_…` or a slug.
+/// A workspace as given in a URL: `ws_…` or a slug.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WorkspaceRef {
-    /// By id.
+    /// The workspace with this id.
     Id(WorkspaceId),
-    /// By slug, the current one or an earlier one.
+    /// The workspace with this current or earlier slug.
     Slug(Slug),
 }
 
@@ -29,109 +29,109 @@ impl FromStr for WorkspaceRef {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        // No slug has an underscore, so the two never overlap.
+        // A slug has no underscore, so the two forms never overlap.
         if text.contains('_') { text.parse().map(Self::Id) } else { text.parse().map(Self::Slug) }
     }
 }
 
-/// A session that is in force, and its user's membership in the workspace asked for.
+/// A valid session, and its user's membership in the requested workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionFound {
-    /// The session.
+    /// Id of the session.
     pub id: SessionId,
-    /// Whose it is.
+    /// Id of the signed-in person.
     pub user: UserId,
-    /// When it was last noted as used.
+    /// Time at which the session's last use was recorded.
     pub seen_at: DateTime<Utc>,
-    /// `None` for a stranger and for a workspace that does not exist, which look alike.
+    /// The membership; `None` both for non-members and for a workspace that does not exist.
     pub membership: Option<MembershipFound>,
 }
 
-/// An active membership and what it needs to know of its workspace.
+/// An active membership, with the workspace's plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MembershipFound {
-    /// The workspace.
+    /// Id of the workspace.
     pub workspace: WorkspaceId,
-    /// The member's role.
+    /// Name of the member's role.
     pub role: String,
-    /// The plan its subscription gives; `None` is the free plan.
+    /// Key of the workspace's plan; `None` is the free plan.
     pub plan: Option<String>,
-    /// How much of it the subscription's state gives.
+    /// How much of the plan the workspace may use, given the state of its subscription.
     pub access: Access,
 }
 
-/// What a login is checked against.
+/// An account and its password hash, to check a sign-in.
 #[derive(Clone, Debug)]
 pub struct LoginFound {
-    /// The account.
+    /// Id of the account.
     pub user: UserId,
-    /// Its password's hash.
+    /// Hash of the account's password.
     pub password: PasswordHash,
 }
 
-/// An API key that is in force.
+/// A valid API key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiKeyFound {
-    /// The key.
+    /// Id of the key.
     pub id: ApiKeyId,
-    /// The permissions it was made with.
+    /// Permissions that the key was created with.
     pub scopes: Vec<String>,
-    /// When its use was last noted.
+    /// Time at which the key's last use was recorded.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// The key's workspace, if it is the one asked for; `None` for any other, which looks like one that does not exist.
+    /// The key's workspace, if it is the requested one; `None` for any other workspace and for one that does not exist.
     pub workspace: Option<KeyWorkspace>,
 }
 
-/// What a key's call needs to know of its workspace.
+/// The workspace of an API key, with its plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyWorkspace {
-    /// The workspace.
+    /// Id of the workspace.
     pub id: WorkspaceId,
-    /// The plan its subscription gives; `None` is the free plan.
+    /// Key of the workspace's plan; `None` is the free plan.
     pub plan: Option<String>,
-    /// How much of it the subscription's state gives.
+    /// How much of the plan the workspace may use, given the state of its subscription.
     pub access: Access,
 }
 
-/// What an invite's token leads to, for the person who presents it.
+/// Result of looking up an invite's token for the person who presents it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InviteFound {
-    /// Into this workspace: the invite is for the address of their account, and it is open, or they accepted it and belong there.
+    /// The invite is for their account's address and is open, or they accepted it and are still a member; holds the workspace.
     Open(WorkspaceId),
-    /// The invite is for another address than that of their account.
+    /// The invite was sent to another address than that of their account.
     ForAnother,
-    /// They accepted it already, and no longer belong to the workspace.
+    /// They accepted it before, and are no longer a member.
     Accepted,
-    /// Somebody else accepted it, it was revoked, or it has expired.
+    /// It was accepted by somebody else, was revoked, or has expired.
     Closed,
 }
 
-/// One connection for look-ups.
+/// A connection for look-ups.
 #[async_trait]
 pub trait Lookups: Send {
-    /// The session of `token` at `now`.
+    /// The session of `token`, if it is valid at `now`.
     async fn session(
         &mut self,
         token: &TokenHash,
         workspace: Option<&WorkspaceRef>,
         now: DateTime<Utc>,
     ) -> Result<Option<SessionFound>, StoreError>;
-    /// The account of `email`.
+    /// The account with the address `email`.
     async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError>;
-    /// The API key of `token`, if it is in force at `now`.
+    /// The API key of `token`, if it is valid at `now`.
     async fn api_key(
         &mut self,
         token: &TokenHash,
         workspace: Option<&WorkspaceRef>,
         now: DateTime<Utc>,
     ) -> Result<Option<ApiKeyFound>, StoreError>;
-    /// What the invite of `token` is to `invitee` at `now`; `None` for an unknown token and for a workspace that is gone.
+    /// The invite of `token` for the person `invitee` at `now`; `None` for an unknown token or a deleted workspace.
     async fn invite(
         &mut self,
         token: &TokenHash,
         invitee: UserId,
         now: DateTime<Utc>,
     ) -> Result<Option<InviteFound>, StoreError>;
-    /// Keeps the connection for the transaction of the caller who was found with it.
+    /// Keeps the connection for the transaction of the caller that was looked up with it.
     fn park(self: Box<Self>, actor: Actor) -> Checkout;
 }

@@ -1,7 +1,7 @@
 //! The names this pillar declares: permissions, error codes, audit actions.
 
 crate::permissions! {
-    /// Make API keys.
+    /// Create and list API keys.
     pub CreateApiKey = "api_key.create";
     /// Revoke API keys.
     pub DeleteApiKey = "api_key.delete";
@@ -18,7 +18,7 @@ pub mod codes {
 /// Audit actions.
 pub mod action {
     crate::names! { pub IDENTITY {
-        /// An API key was made.
+        /// An API key was created.
         API_KEY_CREATE = "api_key.create";
         /// An API key was revoked.
         API_KEY_REVOKE = "api_key.revoke";

@@ -1,4 +1,5 @@
-//! Passwords: argon2id on a bounded pool, so that a login storm can neither starve the runtime nor fill the memory.
+//! Passwords, hashed with argon2id in a bounded pool, so that many sign-ins at once can neither block the runtime nor exhaust
+//! memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +13,8 @@ use tokio::sync::Semaphore;
 
 use crate::base::error::{Error, Refusal, codes};
 
-/// A password from outside: 12 to 128 characters (NIST SP 800-63B: length over composition; the maximum bounds the work).
+/// A password as given by a person: 12 to 128 characters (NIST SP 800-63B: length instead of composition rules; the maximum
+/// bounds the work of hashing).
 #[derive(Clone)]
 pub struct Password(SecretString);
 
@@ -34,17 +36,17 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password's hash in PHC string format.
+/// Hash of a password, in PHC string format.
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
-    /// As it was stored.
+    /// Wraps a stored hash.
     pub fn stored(text: String) -> Self {
         Self(text.into())
     }
 
-    /// To be stored.
+    /// Text of the hash, to be stored.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -56,7 +58,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Hashes and verifies with argon2id, `m=19456 KiB, t=2, p=1` (OWASP Password Storage Cheat Sheet).
+/// Hashes and verifies passwords with argon2id, `m=19456 KiB, t=2, p=1` (OWASP Password Storage Cheat Sheet).
 #[derive(Clone)]
 pub struct Passwords {
     argon: Argon2<'static>,
@@ -66,10 +68,10 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// At most `parallel` hashes at once (19 MiB each) and 16 × as many waiting; further callers are told to come back.
+    /// Allows `parallel` hashes at once (19 MiB each) and 16 times as many waiting; further calls are refused with `busy`.
     ///
     /// # Errors
-    /// When the machine gives no randomness.
+    /// If the operating system provides no random numbers.
     pub fn new(parallel: usize) -> Result<Self, Error> {
         let parallel = parallel.max(1);
         let params = Params::new(19_456, 2, 1, None).map_err(|e| Error::broken(e.to_string()))?;
@@ -83,7 +85,7 @@ impl Passwords {
         })
     }
 
-    /// A hash with its own salt.
+    /// Hashes a password with a new salt.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
         let argon = self.argon.clone();
         self.run(move || {
@@ -93,8 +95,8 @@ impl Passwords {
         .await?
     }
 
-    /// Whether `password` is the one. Without a stored hash it does the same work and says no, so that an answer's time
-    /// does not tell whether an account exists.
+    /// Whether `password` is correct. Without a stored hash it does the same work and returns `false`, so that the response
+    /// time does not reveal whether an account exists.
     pub async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<bool, Error> {
         let (argon, dummy) = (self.argon.clone(), self.dummy.clone());
         self.run(move || {
@@ -114,7 +116,7 @@ impl Passwords {
                 .retry_after(Duration::from_secs(1))
         })?;
         let permit = self.running.clone().acquire_owned().await.map_err(Error::broken)?;
-        // The permit moves into the work: a caller who leaves does not free the place before the core is free.
+        // The permit moves into the work: a caller that disconnects does not free the place before the core is free.
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);

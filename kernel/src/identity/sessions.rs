@@ -1,4 +1,4 @@
-//! Signed-in browsers: an opaque token in a cookie, its hash in the system of record.
+//! Sessions: an opaque token in a cookie, stored as its hash.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::base::page::{Page, PageQuery, PageRequest};
 use crate::base::secret::TokenHash;
 use crate::base::settings::days;
 
-/// Proof that somebody is signed in. Made by authentication only.
+/// Proof that a person is signed in. Only authentication creates one.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(crate) ctx: Ctx,
@@ -26,30 +26,30 @@ pub struct Session {
 }
 
 impl Session {
-    /// The call's circumstances.
+    /// Context of the call: time, request id, client.
     pub fn ctx(&self) -> &Ctx {
         &self.ctx
     }
 
-    /// The session.
+    /// Id of the session.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whose it is.
+    /// Id of the signed-in person.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// Which page of the person's own `list` is wanted.
+    /// Parses the page parameters of a request for the person's own `list`.
     ///
     /// # Errors
-    /// `invalid_cursor`, or `validation_failed` for the limit.
+    /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
         PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
     }
 
-    /// The cursor of the page after `page`, for the same `list`.
+    /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
         page.next_cursor(&self.list_context(list), &self.policy.signing_key)
     }
@@ -71,55 +71,55 @@ impl Session {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionLife {
-    /// Time after which an unused session ends; `idle_days`.
+    /// Time without use after which a session ends; `idle_days`, in days.
     #[serde(rename = "idle_days", deserialize_with = "days")]
     pub idle: TimeDelta,
-    /// Time after which every session ends; `absolute_days`.
+    /// Time after its start at which a session ends in any case; `absolute_days`, in days.
     #[serde(rename = "absolute_days", deserialize_with = "days")]
     pub absolute: TimeDelta,
 }
 
 impl Default for SessionLife {
-    /// 14 days without use, 90 days in all.
+    /// 14 days without use, 90 days in total.
     fn default() -> Self {
         Self { idle: TimeDelta::days(14), absolute: TimeDelta::days(90) }
     }
 }
 
 impl SessionLife {
-    /// When a session of `created_at`, used at `now`, ends if nobody uses it again.
+    /// Time at which a session created at `created_at` and used at `now` ends if it is not used again.
     pub fn expires(&self, created_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         (now + self.idle).min(created_at + self.absolute)
     }
 }
 
-/// A session about to exist.
+/// A session to be created.
 #[derive(Debug)]
 pub struct NewSession {
-    /// Its id.
+    /// Id of the session.
     pub id: SessionId,
-    /// Whose it is.
+    /// Id of the person who signs in.
     pub user: UserId,
-    /// What its token hashes to.
+    /// Hash of the session's token.
     pub token: TokenHash,
-    /// When it began.
+    /// Time at which the session begins.
     pub created_at: DateTime<Utc>,
-    /// When it ends if nobody uses it.
+    /// Time at which the session ends if it is not used.
     pub expires_at: DateTime<Utc>,
-    /// From where.
+    /// Address of the client.
     pub ip: Option<std::net::IpAddr>,
-    /// By which client.
+    /// User agent of the client.
     pub user_agent: Option<Arc<str>>,
 }
 
 /// Repository of sessions.
 #[async_trait]
 pub trait Sessions: Send {
-    /// Begins one.
+    /// Inserts a session.
     async fn insert(&mut self, session: &NewSession) -> Result<(), StoreError>;
-    /// Ends the one with this token, whoever's it is: to know the token is to hold the session. Tells whether it was there.
+    /// Deletes the session with this token, of any person: having the token is sufficient proof. Returns whether there was one.
     async fn delete_by_token(&mut self, token: &TokenHash) -> Result<bool, StoreError>;
-    /// Notes that it was used and lets it last longer; never beyond its absolute end.
+    /// Records that the session was used and extends it, at most to its absolute end.
     async fn touch(
         &mut self,
         user: UserId,

@@ -1,4 +1,4 @@
-//! Sign-up: an account, its first workspace and whatever the product adds, in one transaction.
+//! Sign-up: an account, its first workspace and what the product's hook adds, in one transaction.
 
 use crate::access::catalog::Catalog;
 use crate::base::actor::Actor;
@@ -13,19 +13,19 @@ use crate::store::seal::Sealed;
 use crate::store::{Proof, Reach, Scope, Tx};
 use crate::tenancy::workspaces::{self, Creator, NameChoice, Slug, WorkspaceName};
 
-/// What a person gives to sign up.
+/// What a person enters to sign up.
 #[derive(Debug)]
 pub struct NewAccount {
-    /// Their address.
+    /// E-mail address of the account.
     pub email: Email,
-    /// Their password.
+    /// Password of the account.
     pub password: Password,
-    /// What they want to be called.
+    /// Name of the person.
     pub name: PersonName,
 }
 
 impl NewAccount {
-    /// Parses all fields and reports all that are wrong.
+    /// Parses all fields and reports all that are invalid.
     pub fn parse(email: &str, password: &str, name: &str) -> Result<Self, Refusal> {
         let mut fields = Fields::default();
         let parsed = (
@@ -41,11 +41,11 @@ impl NewAccount {
     }
 }
 
-/// Answers to sign-ups are held back until this long after they began. A sign-up that makes something writes more than one
-/// that does not: without the floor, the time would tell who has an account.
+/// Time for which responses to sign-ups are held back at least. A sign-up that creates an account writes more than one that
+/// does not; without the floor, the response time would reveal who has an account.
 pub const ANSWER_FLOOR: std::time::Duration = std::time::Duration::from_millis(150);
 
-/// A sign-up whose password is hashed and whose ids are chosen, ready for its transaction.
+/// A sign-up with the password hashed and the ids generated, ready for its transaction.
 #[derive(Debug)]
 pub struct SignUp {
     ctx: Ctx,
@@ -57,19 +57,19 @@ pub struct SignUp {
 }
 
 impl SignUp {
-    /// Hashes the password, outside any transaction, whether the address has an account or not.
+    /// Hashes the password, outside any transaction and whether the address has an account or not.
     pub async fn prepare(ctx: Ctx, account: NewAccount, passwords: &Passwords) -> Result<Self, Error> {
         let password = passwords.hash(account.password).await?;
         let (user, workspace) = (UserId::generate(ctx.now), WorkspaceId::generate(ctx.now));
         Ok(Self { ctx, user, workspace, email: account.email, name: account.name, password })
     }
 
-    /// The account's id to be.
+    /// Id of the account to be created.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// The first workspace's id to be.
+    /// Id of the first workspace to be created.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
@@ -77,7 +77,7 @@ impl SignUp {
 
 impl Sealed for SignUp {}
 
-/// The new person's own rows and their first workspace.
+/// The rows of the new person and of their first workspace.
 impl Proof for SignUp {
     fn scope(&self) -> Scope {
         let reach = Reach::both(self.user, self.workspace);
@@ -85,9 +85,9 @@ impl Proof for SignUp {
     }
 }
 
-/// Makes account, workspace, membership and what [`Hooks::on_signup`](crate::Hooks::on_signup) adds. `None` when the
-/// address has an account: the caller drops the transaction and answers exactly as for success, so that nobody learns
-/// who has an account.
+/// Creates the account, its workspace and membership, and what [`Hooks::on_signup`] adds. Returns
+/// `None` if the address has an account: the caller drops the transaction and answers exactly as for success, so that the
+/// response does not reveal who has an account.
 pub async fn sign_up(
     sign_up: &SignUp,
     tx: &mut dyn Tx,

@@ -1,4 +1,4 @@
-//! Accounts: a person across all workspaces.
+//! Accounts: a person, independent of workspaces.
 
 mod flow;
 
@@ -24,12 +24,12 @@ pub struct Email {
 }
 
 impl Email {
-    /// As its owner wrote it; mail goes here.
+    /// The address as its owner wrote it; mail is sent to this form.
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// As it is compared: accounts are unique by this.
+    /// The address in lower case; accounts are unique by it.
     pub fn lower(&self) -> &str {
         &self.lower
     }
@@ -58,12 +58,12 @@ impl fmt::Display for Email {
     }
 }
 
-/// What a person wants to be called: 1 to 100 characters.
+/// Name of a person: 1 to 100 characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersonName(String);
 
 impl PersonName {
-    /// The text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,42 +77,43 @@ impl FromStr for PersonName {
     }
 }
 
-/// An account.
+/// An account of a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
-    /// Its id.
+    /// Id of the account.
     pub id: UserId,
-    /// As its owner wrote it.
+    /// E-mail address, as its owner wrote it.
     pub email: String,
-    /// What they want to be called.
+    /// Name of the person.
     pub name: String,
-    /// When the address was proven; `None` until then.
+    /// Time at which the address was verified; `None` until then.
     pub email_verified_at: Option<DateTime<Utc>>,
-    /// When they signed up.
+    /// Time of the sign-up.
     pub created_at: DateTime<Utc>,
 }
 
-/// An account about to exist.
+/// An account to be created.
 #[derive(Debug)]
 pub struct NewUser<'a> {
-    /// Its id.
+    /// Id of the account.
     pub id: UserId,
-    /// Unique by its lower-case form.
+    /// E-mail address; unique by its lower-case form.
     pub email: &'a Email,
-    /// What they want to be called.
+    /// Name of the person.
     pub name: &'a PersonName,
-    /// Never the password itself.
+    /// Hash of the password.
     pub password: &'a PasswordHash,
-    /// When they signed up.
+    /// Time of the sign-up.
     pub at: DateTime<Utc>,
 }
 
 /// Repository of accounts.
 #[async_trait]
 pub trait Users: Send {
-    /// `false` when the address has an account already: nothing was written, and the transaction is still usable.
+    /// Inserts an account. Returns `false` if the address has an account: nothing was written, and the transaction is still
+    /// usable.
     async fn insert(&mut self, user: &NewUser<'_>) -> Result<bool, StoreError>;
-    /// One account that this scope may see.
+    /// Finds an account that the scope can access.
     async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! A billing provider without a provider: for demonstrations and for tests of what a product does about money.
+//! A billing provider inside this process, for demonstrations and for tests of a product's billing behaviour.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,15 +13,15 @@ use crate::billing::names::codes::SIGNATURE_INVALID;
 use crate::billing::provider::{BillingFact, BillingProvider, Delivery, Headers, ProviderEvent};
 use crate::billing::subscription::SubscriptionFact;
 
-/// The header of a delivery: `<Unix seconds>.<HMAC-SHA256 in base64url>`.
+/// Header with the signature: `<Unix seconds>.<HMAC-SHA256 in base64url>`.
 const HEADER: &str = "memory-signature";
-/// How far a delivery's time may be off, to either side.
+/// Maximum difference between the signature's time and now.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-/// The type of the events that are read; every other one is ignored.
+/// Type of the events that are translated; all others are ignored.
 pub const SUBSCRIPTION: &str = "subscription";
 
-/// A billing provider in this process: it collects nothing, and tells of subscriptions whatever it is told to tell. What it
-/// delivers is signed and verified like a real provider's; clones share the key.
+/// A billing provider inside this process: it collects no money and reports the subscriptions that a test asks for. Its
+/// deliveries are signed and verified like those of a real provider; clones share the key.
 ///
 /// ```
 /// use saas_kernel::billing::provider::{BillingFact, BillingProvider};
@@ -40,7 +40,7 @@ pub const SUBSCRIPTION: &str = "subscription";
 ///     as_of: now,
 ///     change: Change::Began,
 /// };
-/// // Send its headers and body to `/webhooks/memory`, and the app does what it does for money.
+/// // Send its headers and body to `/webhooks/memory`, and the app handles it like an event of a real provider.
 /// let delivery = billing.deliver(&MemoryBilling::event("evt_1", &fact), now);
 /// let event = billing.verify(&|name| delivery.header(name), &delivery.body, now)?;
 /// assert_eq!(billing.read(&event.kind, &event.payload), Ok(BillingFact::Subscription(Box::new(fact))));
@@ -56,19 +56,19 @@ impl Default for MemoryBilling {
 }
 
 impl MemoryBilling {
-    /// An event that says what `fact` says, made at the fact's time.
+    /// Creates an event that reports `fact`, with the fact's time.
     pub fn event(id: &str, fact: &SubscriptionFact) -> ProviderEvent {
         let (id, kind, created_at) = (id.to_owned(), SUBSCRIPTION.to_owned(), fact.as_of);
         let payload = json!({ "id": id, "kind": kind, "created_at": created_at, "subscription": fact });
         ProviderEvent { id, kind, created_at, payload }
     }
 
-    /// Its delivery, signed at `at`.
+    /// Creates a delivery of `event`, signed at `at`.
     pub fn deliver(&self, event: &ProviderEvent, at: DateTime<Utc>) -> Delivery {
         self.sign(event.payload.to_string().into_bytes(), at)
     }
 
-    /// Signs a body at `at`, whatever it is.
+    /// Signs any body at `at`.
     pub fn sign(&self, body: Vec<u8>, at: DateTime<Utc>) -> Delivery {
         let seconds = at.timestamp().to_string();
         let signature = URL_SAFE_NO_PAD.encode(self.0.sign(&[seconds.as_bytes(), &body]));
@@ -110,7 +110,7 @@ impl MemoryBilling {
             header.split_once('.').ok_or("the signature must be `<Unix seconds>.<base64url>`")?;
         let bytes = URL_SAFE_NO_PAD.decode(signature).ok().filter(|bytes| bytes.len() == 32);
         if !bytes.is_some_and(|bytes| self.0.verify(&[seconds.as_bytes(), body], &bytes)) {
-            return Err("the signature is not this provider's, or the body was changed on its way".to_owned());
+            return Err("the signature is not this provider's, or the body was changed".to_owned());
         }
         let at = seconds.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let at = at.ok_or("the signature's time must be Unix seconds")?;
@@ -121,7 +121,7 @@ impl MemoryBilling {
     }
 }
 
-/// What is delivered.
+/// Body of a delivery.
 #[derive(Deserialize)]
 struct Event {
     id: String,

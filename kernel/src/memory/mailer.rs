@@ -1,4 +1,4 @@
-//! Mail that stays here, for development and tests.
+//! A mailer that keeps mail in memory, for development and tests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,15 +7,15 @@ use async_trait::async_trait;
 
 use crate::notify::mailer::{Mail, MailError, Mailer};
 
-/// How many mails are kept.
+/// Number of mails that are kept.
 const KEPT: usize = 200;
 
-/// Keeps the last 200 mails and delivers none. Clones share them.
+/// Keeps the last 200 mails and delivers none. Clones share the mails.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryMailer(Arc<Mutex<VecDeque<Mail>>>);
 
 impl MemoryMailer {
-    /// The mails, newest first.
+    /// The kept mails, newest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! Rate limits in this process's memory: right for one copy of the app; several copies each count for themselves.
+//! A rate limiter in this process's memory, for a single copy of an app; several copies each count their own calls.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use governor::{DefaultKeyedRateLimiter, RateLimiter as Gcra};
 
 use crate::guard::rate_limit::{Bucket, Quota, RateLimiter};
 
-/// After so many calls, keys whose quota is full again are forgotten, so that memory follows the callers of the moment.
+/// Number of calls after which the keys whose quota is full again are removed, so that memory use follows the active callers.
 const SWEEP_EVERY: u32 = 10_000;
 
 type Counters = HashMap<(Bucket, Quota), Arc<DefaultKeyedRateLimiter<String>>>;

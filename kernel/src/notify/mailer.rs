@@ -1,11 +1,11 @@
-//! Mail.
+//! Mail, and the port that delivers it.
 
 use async_trait::async_trait;
 
 use crate::base::error::BoxError;
 use crate::identity::users::Email;
 
-/// A mail, in plain text. It has one addressee and one line of subject, so that nothing in either can add a header.
+/// A mail in plain text, to one address and with a one-line subject, so that neither can inject a header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mail {
     to: Email,
@@ -14,7 +14,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Control characters in the subject, such as line ends, become spaces.
+    /// Creates a mail. Control characters in the subject, such as line ends, are replaced by spaces.
     ///
     /// ```
     /// use saas_kernel::notify::mailer::Mail;
@@ -27,12 +27,12 @@ impl Mail {
         Self { to, subject, text: text.into() }
     }
 
-    /// To whom.
+    /// Address of the recipient.
     pub fn to(&self) -> &Email {
         &self.to
     }
 
-    /// One line.
+    /// Subject; one line without control characters.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -43,22 +43,22 @@ impl Mail {
     }
 }
 
-/// Why a mail was not handed over.
+/// Why a mail was not accepted for delivery.
 #[derive(Debug, thiserror::Error)]
-#[error("the mail was not handed over: {0}")]
+#[error("the mail was not accepted for delivery: {0}")]
 pub struct MailError(#[source] pub BoxError);
 
-/// Port: hands mail over to whoever delivers it. Never called inside a transaction.
+/// Port: delivers mail. Never called inside a transaction.
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {
-    /// Hands `mail` over.
+    /// Accepts `mail` for delivery.
     ///
     /// # Errors
-    /// It was not taken, or it is not known whether it was; sending it again may deliver it twice.
+    /// If the mail was not accepted, or it is unknown whether it was; sending it again may deliver it twice.
     async fn send(&self, mail: Mail) -> Result<(), MailError>;
 }
 
-/// What a kernel has that was given no mailer.
+/// The mailer of a kernel for which none was configured; it refuses every mail.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoMailer;
 

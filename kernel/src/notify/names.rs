@@ -3,6 +3,6 @@
 /// Error codes.
 pub mod codes {
     crate::codes! { pub NOTIFY {
-        MAIL_UNAVAILABLE = "mail_unavailable", Unavailable, "Repeat the request; what it made is kept.";
+        MAIL_UNAVAILABLE = "mail_unavailable", Unavailable, "Repeat the request; what it created was saved.";
     } }
 }

@@ -1,4 +1,4 @@
-//! What a transaction may see, made from a proof.
+//! Scopes: the rows that a transaction can access, derived from a proof.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::identity::sessions::Session;
 
 use super::Tx;
 
-/// What a transaction may see. There is no constructor from bare ids: every scope comes from a [`Proof`].
+/// The rows that a transaction can access, and for whom. There is no constructor from plain ids: every scope comes from a
+/// [`Proof`].
 #[derive(Clone, Debug)]
 pub struct Scope {
     reach: Reach,
@@ -26,22 +27,22 @@ pub struct Scope {
     authenticated: bool,
 }
 
-/// Which rows a [`Scope`] reaches.
+/// The rows that a [`Scope`] can access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
-    /// A workspace's rows, a person's own rows, or both: a person and the workspace they create or join.
+    /// The rows of a workspace, a person's own rows, or both: a person and the workspace that they create or join.
     Rows {
-        /// Whose own rows.
+        /// The person whose own rows can be accessed.
         person: Option<UserId>,
-        /// Which workspace's rows.
+        /// The workspace whose rows can be accessed.
         workspace: Option<WorkspaceId>,
     },
-    /// Every workspace, for the part of the system that is named. Only a [`SystemStore`](super::SystemStore) begins it.
+    /// All workspaces, for the named part of the system. Only a [`SystemStore`](super::SystemStore) begins such a transaction.
     System(&'static str),
 }
 
 impl Reach {
-    /// A workspace's rows and nobody's own.
+    /// The rows of a workspace.
     pub fn workspace(workspace: WorkspaceId) -> Self {
         Self::Rows { person: None, workspace: Some(workspace) }
     }
@@ -51,34 +52,34 @@ impl Reach {
         Self::Rows { person: Some(person), workspace: None }
     }
 
-    /// A person's own rows and those of one workspace, which they create or join.
+    /// A person's own rows and the rows of a workspace that they create or join.
     pub fn both(person: UserId, workspace: WorkspaceId) -> Self {
         Self::Rows { person: Some(person), workspace: Some(workspace) }
     }
 }
 
-/// Something that proves who calls and what they may reach. Only the kernel makes proofs, each in the flow that it belongs to.
+/// A proof of who calls and which rows they can access. Only the kernel creates proofs, each in the flow that it belongs to.
 ///
 /// ```no_run
 /// use saas_kernel::access::Grant;
-/// use saas_kernel::store::{Proof, Store, StoreError, Tx};
+/// use saas_kernel::{Proof, Store, StoreError, Tx};
 ///
 /// async fn begin(store: &dyn Store, grant: &Grant) -> Result<Box<dyn Tx>, StoreError> {
 ///     store.begin(grant.scope()).await
 /// }
 /// ```
 pub trait Proof: seal::Sealed {
-    /// The scope that it gives.
+    /// The scope that the proof gives.
     fn scope(&self) -> Scope;
 }
 
 pub(crate) mod seal {
-    /// Implemented in this crate only, so that a scope comes from the kernel's proofs only.
+    /// Implemented in this crate only, so that scopes come only from the kernel's proofs.
     pub trait Sealed {}
 }
 
 impl Scope {
-    /// A scope of `reach` for `actor`'s call.
+    /// Creates a scope of `reach` for a call of `actor`.
     pub(crate) fn new(reach: Reach, actor: Actor, ctx: &Ctx, checkout: Checkout) -> Self {
         Self {
             reach,
@@ -91,7 +92,7 @@ impl Scope {
         }
     }
 
-    /// For implementations of [`SystemStore`](super::SystemStore) only; a [`Store`](super::Store) refuses it.
+    /// For implementations of [`SystemStore`](super::SystemStore) only; a [`Store`](super::Store) refuses this scope.
     #[doc(hidden)]
     pub fn system(part: &'static str) -> Self {
         Self {
@@ -105,23 +106,23 @@ impl Scope {
         }
     }
 
-    /// The same scope for a caller whom nobody has authenticated: only their address tells them apart.
+    /// The same scope for an unauthenticated caller, who is identified only by the client's network.
     pub(crate) fn unauthenticated(self) -> Self {
         Self { authenticated: false, ..self }
     }
 
-    /// The same reach for work in the background of the call: on a connection of its own and without the call's idempotency key.
+    /// The same rows for work in the background of the call: with another connection and without the call's idempotency key.
     #[must_use]
     pub(crate) fn in_background(self) -> Self {
         Self { idempotency: None, checkout: Checkout::default(), ..self }
     }
 
-    /// Which rows it reaches.
+    /// The rows that the scope can access.
     pub fn reach(&self) -> Reach {
         self.reach
     }
 
-    /// The person whose own rows it reaches.
+    /// The person whose own rows the scope can access.
     pub fn person(&self) -> Option<UserId> {
         match self.reach {
             Reach::Rows { person, .. } => person,
@@ -129,7 +130,7 @@ impl Scope {
         }
     }
 
-    /// The workspace whose rows it reaches; none for the system, which reaches every one.
+    /// The workspace whose rows the scope can access; `None` for the system, which can access all.
     pub fn workspace(&self) -> Option<WorkspaceId> {
         match self.reach {
             Reach::Rows { workspace, .. } => workspace,
@@ -137,33 +138,33 @@ impl Scope {
         }
     }
 
-    /// Who acts in it.
+    /// The actor of the call.
     pub fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// Whether the caller is known. At sign-up they are not: their actor is new with each call, so that only
-    /// [`Scope::network`] tells callers apart.
+    /// Whether the caller is authenticated. At sign-up they are not: their actor is new with each call, so that only
+    /// [`Scope::network`] identifies them.
     pub fn is_authenticated(&self) -> bool {
         self.authenticated
     }
 
-    /// The client's network. See [`Ctx::network`].
+    /// The client's network; see [`Ctx::network`].
     pub fn network(&self) -> Option<IpAddr> {
         self.network
     }
 
-    /// What the commit looks at again; `None` where no membership and no key let the call in.
+    /// The membership or API key that the commit re-checks; `None` if the call is not based on one.
     pub fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
     }
 
-    /// The key under which the transaction's response is kept, if the caller sent one.
+    /// Idempotency key under which the response is stored, if the caller sent one.
     pub fn idempotency(&self) -> Option<&IdempotencyKey> {
         self.idempotency.as_deref()
     }
 
-    /// The connection that authenticated the call, if it still waits.
+    /// The connection that authenticated the call, if it is still kept.
     pub fn checkout(&self) -> &Checkout {
         &self.checkout
     }
@@ -171,8 +172,8 @@ impl Scope {
 
 impl seal::Sealed for Grant {}
 
-/// The grant's workspace. After a commit that changed its own caller's membership or key the grant is stale: what is begun with
-/// it then cannot commit.
+/// The grant's workspace. Once a commit changed the caller's own membership or key, the grant is stale: a transaction begun
+/// with it cannot commit.
 impl Proof for Grant {
     fn scope(&self) -> Scope {
         let reach = Reach::workspace(self.workspace());
@@ -199,8 +200,8 @@ impl Proof for Session {
 }
 
 impl Grant {
-    /// Lets `tx` through if it is a transaction of this grant's workspace. Row-level security alone would not notice a
-    /// proof for one workspace in a transaction of another, or of the system: this compares 16 bytes.
+    /// Checks that `tx` is a transaction of this grant's workspace. Row-level security alone would not notice that a proof of
+    /// one workspace is used in a transaction of another, or of the system: this compares 16 bytes.
     ///
     /// # Errors
     /// `Scope` if it is not.

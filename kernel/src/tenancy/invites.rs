@@ -1,5 +1,5 @@
-//! Invites: a link by mail that makes its addressee a member. The token is 256 random bits, stored as its hash, good once
-//! and for seven days by default, and for the address it was sent to only.
+//! Invites: a link by mail that makes its addressee a member. The token is 256 random bits, stored as its hash. It is valid
+//! once, for seven days by default, and only for the account with the address that it was sent to.
 
 mod flow;
 
@@ -21,10 +21,11 @@ pub use flow::{Invited, accept, create, list, mail, revoke};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InviteSettings {
-    /// Time after which an invite can no longer be accepted; `days`, seven by default.
+    /// Time after which an invite can no longer be accepted; `days`, 7 by default.
     #[serde(rename = "days", deserialize_with = "days")]
     pub life: TimeDelta,
-    /// How many invites of one workspace can be open, 100 by default: an inviter cannot be made a source of mail.
+    /// Maximum number of open invites per workspace, 100 by default, so that the product cannot be used to send mail to many
+    /// addresses.
     #[serde(deserialize_with = "count")]
     pub max_open: u64,
 }
@@ -35,85 +36,85 @@ impl Default for InviteSettings {
     }
 }
 
-/// An invite that nobody has accepted or revoked.
+/// An open invite: neither accepted nor revoked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Invite {
-    /// Its id.
+    /// Id of the invite.
     pub id: InviteId,
-    /// To whom.
+    /// E-mail address that the invite was sent to.
     pub email: String,
-    /// As what they will join.
+    /// Name of the role that the addressee will have.
     pub role: String,
-    /// Who invites.
+    /// Actor who created the invite.
     pub invited_by: ActorRef,
-    /// When.
+    /// Time at which the invite was created.
     pub created_at: DateTime<Utc>,
-    /// Until when it can be accepted.
+    /// Time after which the invite can no longer be accepted.
     pub expires_at: DateTime<Utc>,
 }
 
 impl Invite {
-    /// Its place in lists.
+    /// Position of the invite in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.created_at, id: self.id.uuid() }
     }
 }
 
-/// An invite about to exist.
+/// An invite to be created.
 #[derive(Debug)]
 pub struct NewInvite<'a> {
-    /// Its id.
+    /// Id of the invite.
     pub id: InviteId,
-    /// Into which workspace.
+    /// Workspace that the addressee is invited to.
     pub workspace: WorkspaceId,
-    /// To whom.
+    /// E-mail address that the invite is sent to.
     pub email: &'a Email,
-    /// As what.
+    /// Name of the role that the addressee will have.
     pub role: &'a str,
-    /// What its token hashes to.
+    /// Hash of the invite's token.
     pub token: TokenHash,
-    /// Who invites.
+    /// Person who creates the invite.
     pub by: UserId,
-    /// When.
+    /// Time at which the invite is created.
     pub at: DateTime<Utc>,
-    /// Until when.
+    /// Time after which the invite can no longer be accepted.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What a used invite gives.
+/// An invite that was just accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConsumedInvite {
-    /// The invite.
+    /// Id of the invite.
     pub id: InviteId,
-    /// The role to join as.
+    /// Name of the role of the new member.
     pub role: String,
-    /// Who invited.
+    /// Person who created the invite.
     pub invited_by: UserId,
 }
 
 /// Repository of invites.
 #[async_trait]
 pub trait Invites: Send {
-    /// Adds an invite. An open one to the same address is replaced: its link is void from then on.
+    /// Inserts an invite. It replaces an open invite to the same address, whose link is then invalid.
     async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError>;
-    /// The open ones, newest first; also those that have expired.
+    /// Lists the open invites, newest first, including expired ones.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError>;
-    /// How many are open and not expired, apart from one to `besides`.
+    /// Number of invites that are open and not expired, not counting one to `besides`.
     async fn count_open(
         &mut self,
         workspace: WorkspaceId,
         besides: &Email,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError>;
-    /// Revokes an open one; `None` when there is none of that id.
+    /// Revokes an open invite; `None` if there is none with this id.
     async fn revoke(
         &mut self,
         workspace: WorkspaceId,
         id: InviteId,
         at: DateTime<Utc>,
     ) -> Result<Option<Invite>, StoreError>;
-    /// Uses up the open invite that has this token now and the address of `user`, in one statement, and tells what it gives;
-    /// `None` when there is none. An invite that was sent anew has another token, and maybe another role.
+    /// Uses up the open invite that has this token and the address of `user`, in one statement, and returns its role and
+    /// creator; `None` if there is none. An invite that was sent again has a new token, and possibly another role.
     async fn consume(
         &mut self,
         workspace: WorkspaceId,

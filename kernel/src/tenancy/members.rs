@@ -1,5 +1,5 @@
-//! Who belongs to a workspace, as what. Changes are made one after the other: each locks the workspace and looks again at
-//! what the caller may still do, as the call may have been overtaken.
+//! Members of a workspace and their roles. Changes are serialised: each one locks the workspace and re-checks the caller's
+//! current permissions, which may have changed since the call began.
 
 mod flow;
 
@@ -14,56 +14,56 @@ use crate::identity::users::Email;
 pub(crate) use flow::{can_assign, lock_and_recheck};
 pub use flow::{change_role, leave, list, of_user, remove};
 
-/// Somebody who belongs to a workspace.
+/// A member of a workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
-    /// Who.
+    /// Id of the person.
     pub user: UserId,
-    /// Their address, as they wrote it.
+    /// E-mail address, as the person wrote it.
     pub email: String,
-    /// What they want to be called.
+    /// Name of the person.
     pub name: String,
-    /// As what.
+    /// Name of the member's role.
     pub role: String,
-    /// Since when.
+    /// Time at which the person joined.
     pub joined_at: DateTime<Utc>,
 }
 
 impl Member {
-    /// Its place in lists.
+    /// Position of the member in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.joined_at, id: self.user.uuid() }
     }
 }
 
-/// A membership about to exist.
+/// A membership to be created.
 #[derive(Debug)]
 pub struct NewMembership<'a> {
-    /// In which workspace.
+    /// Workspace that the person joins.
     pub workspace: WorkspaceId,
-    /// Who.
+    /// Id of the person.
     pub user: UserId,
-    /// As what.
+    /// Name of the member's role.
     pub role: &'a str,
-    /// Since when.
+    /// Time at which the person joins.
     pub at: DateTime<Utc>,
 }
 
-/// A workspace that somebody belongs to, and as what.
+/// A person's membership of a workspace, as seen by the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Membership {
-    /// The workspace.
+    /// Id of the workspace.
     pub workspace: WorkspaceId,
-    /// Its current slug.
+    /// Current slug of the workspace.
     pub slug: String,
-    /// The person's role there.
+    /// Name of the person's role in the workspace.
     pub role: String,
-    /// When the workspace was founded: its place in lists.
+    /// Time at which the workspace was created; memberships are listed in this order.
     pub founded_at: DateTime<Utc>,
 }
 
 impl Membership {
-    /// Its place in lists.
+    /// Position of the membership in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.founded_at, id: self.workspace.uuid() }
     }
@@ -72,24 +72,24 @@ impl Membership {
 /// Repository of memberships.
 #[async_trait]
 pub trait Members: Send {
-    /// Adds a member; a seat is counted.
+    /// Inserts a member; they take a seat.
     async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError>;
-    /// One active member.
+    /// Finds an active member.
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError>;
-    /// Whether a member, active or suspended, has this address.
+    /// Whether a member, active or suspended, has this e-mail address.
     async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError>;
-    /// The active members, in the order in which they joined.
+    /// Lists the active members, in the order in which they joined.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError>;
-    /// Where `user` belongs, oldest workspace first.
+    /// Lists the memberships of `user`, oldest workspace first.
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Membership>, StoreError>;
-    /// Whether somebody but `user` has `role`.
+    /// Whether a member other than `user` has the role `role`.
     async fn has_other_with_role(
         &mut self,
         workspace: WorkspaceId,
         role: &str,
         user: UserId,
     ) -> Result<bool, StoreError>;
-    /// Gives a member another role; `false` when there is no such member.
+    /// Changes a member's role; `false` if there is no such member.
     async fn set_role(
         &mut self,
         workspace: WorkspaceId,
@@ -97,6 +97,6 @@ pub trait Members: Send {
         role: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError>;
-    /// Takes a member out and gives the seat back; `false` when there is no such member.
+    /// Removes a member and frees the seat; `false` if there is no such member.
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError>;
 }

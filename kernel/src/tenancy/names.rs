@@ -21,11 +21,11 @@ crate::permissions! {
 pub mod codes {
     crate::codes! { pub TENANCY {
         SLUG_TAKEN = "slug_taken", Conflict, "Choose another slug.";
-        ROLE_ABOVE_YOURS = "role_above_yours", Forbidden, "Ask somebody whose role is at least the one in question.";
+        ROLE_ABOVE_YOURS = "role_above_yours", Forbidden, "Ask a member whose role is at least the role in question.";
         LAST_OWNER = "last_owner", Conflict, "Make another member an owner first.";
         ALREADY_MEMBER = "already_member", Conflict, "Change the member's role instead.";
         TOO_MANY_INVITES = "too_many_invites", Conflict, "Revoke open invites, or wait until they are accepted.";
-        INVITE_UNUSABLE = "invite_unusable", Conflict, "Ask for a new invite.";
+        INVITE_UNUSABLE = "invite_unusable", Conflict, "Ask the inviter for a new invite.";
         INVITE_FOR_ANOTHER = "invite_for_another", Forbidden, "Sign in with the address that the invite was sent to.";
     } }
 }
@@ -33,21 +33,21 @@ pub mod codes {
 /// Audit actions.
 pub mod action {
     crate::names! { pub TENANCY {
-        /// A workspace was founded.
+        /// A workspace was created.
         WORKSPACE_CREATE = "workspace.create";
-        /// A workspace's name, slug or settings changed.
+        /// A workspace's name, slug or settings were changed.
         WORKSPACE_UPDATE = "workspace.update";
-        /// Somebody was invited.
+        /// A person was invited.
         MEMBER_INVITE = "member.invite";
         /// An invite was revoked.
         MEMBER_INVITE_REVOKE = "member.invite_revoke";
         /// An invite was accepted.
         MEMBER_JOIN = "member.join";
-        /// A member got another role.
+        /// A member's role was changed.
         MEMBER_ROLE_CHANGE = "member.role_change";
         /// A member was removed.
         MEMBER_REMOVE = "member.remove";
-        /// A member left.
+        /// A member left the workspace.
         MEMBER_LEAVE = "member.leave";
     } }
 }
@@ -55,15 +55,15 @@ pub mod action {
 /// Event subjects.
 pub mod subject {
     crate::names! { pub TENANCY {
-        /// A workspace was founded.
+        /// A workspace was created.
         WORKSPACE_CREATED = "workspace.created";
         /// A workspace's name or slug changed.
         WORKSPACE_UPDATED = "workspace.updated";
-        /// Somebody joined.
+        /// A person joined a workspace.
         MEMBER_JOINED = "member.joined";
         /// A member's role changed.
         MEMBER_UPDATED = "member.updated";
-        /// Somebody left or was removed.
+        /// A member left or was removed.
         MEMBER_REMOVED = "member.removed";
     } }
 }

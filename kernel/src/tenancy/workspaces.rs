@@ -1,5 +1,5 @@
-//! Workspaces: the tenants. A slug is claimed once for all workspaces and stays claimed after a rename, so that old
-//! addresses keep leading to the same place.
+//! Workspaces, the tenants. A slug is claimed once across all workspaces and stays claimed after a rename, so that old
+//! addresses keep working.
 
 mod flow;
 
@@ -20,11 +20,11 @@ use crate::identity::users::PersonName;
 pub(crate) use flow::{Creator, NameChoice, create_workspace};
 pub use flow::{WorkspaceCreation, create, get, of_user, rename};
 
-/// Part of an address: 3 to 40 of `a-z`, `0-9` and inner hyphens, and none of the reserved words.
+/// The part of a URL that names a workspace: 3 to 40 characters of `a-z`, `0-9` and inner hyphens; not a reserved word.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Slug(String);
 
-/// Words that addresses of the product itself may need.
+/// Words that URLs of the product itself may need.
 const RESERVED: &[&str] = &[
     "about",
     "account",
@@ -66,12 +66,12 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Slug {
-    /// The text.
+    /// The slug as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The closest slug to `text`; `workspace` if nothing of it can stand in one.
+    /// Derives a slug from `text`; `workspace` if no valid slug remains.
     pub fn derive(text: &str) -> Self {
         let mut slug = String::new();
         for c in text.chars().map(|c| c.to_ascii_lowercase()) {
@@ -85,7 +85,7 @@ impl Slug {
         slug.trim_end_matches('-').parse().unwrap_or_else(|_| Self("workspace".to_owned()))
     }
 
-    /// This slug with an ending that no other workspace has.
+    /// This slug with a suffix that is unique to `workspace`.
     pub(crate) fn distinct(&self, workspace: WorkspaceId) -> Self {
         let id = workspace.to_string();
         let ending = id.get(id.len().saturating_sub(7)..).unwrap_or(&id);
@@ -120,17 +120,17 @@ impl fmt::Display for Slug {
     }
 }
 
-/// What a workspace is called: 1 to 100 characters.
+/// Name of a workspace: 1 to 100 characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WorkspaceName(String);
 
 impl WorkspaceName {
-    /// The text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the workspace that a sign-up makes.
+    /// Name of the workspace that a sign-up creates.
     pub fn of_person(person: &PersonName) -> Self {
         let first: String = person.as_str().chars().take(88).collect();
         Self(format!("{first}'s workspace"))
@@ -145,74 +145,75 @@ impl FromStr for WorkspaceName {
     }
 }
 
-/// A tenant.
+/// A workspace, the tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workspace {
-    /// Its id.
+    /// Id of the workspace.
     pub id: WorkspaceId,
-    /// Its current slug.
+    /// Current slug of the workspace.
     pub slug: String,
-    /// What it is called.
+    /// Name of the workspace.
     pub name: String,
-    /// The plan its subscription gives; `None` is the free plan.
+    /// Key of the workspace's plan; `None` is the free plan.
     pub plan: Option<String>,
-    /// How much of it the subscription's state gives.
+    /// How much of the plan the workspace may use, given the state of its subscription.
     pub access: Access,
-    /// Who founded it.
+    /// Actor who created the workspace.
     pub created_by: ActorRef,
-    /// When.
+    /// Time at which the workspace was created.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A workspace about to exist.
+/// A workspace to be created.
 #[derive(Debug)]
 pub struct NewWorkspace<'a> {
-    /// Its id.
+    /// Id of the workspace.
     pub id: WorkspaceId,
-    /// Claimed already.
+    /// Slug of the workspace; it must be claimed already.
     pub slug: &'a Slug,
-    /// What it is called.
+    /// Name of the workspace.
     pub name: &'a WorkspaceName,
-    /// Who founds it.
+    /// Actor who creates the workspace.
     pub created_by: Actor,
-    /// When.
+    /// Time at which the workspace is created.
     pub at: DateTime<Utc>,
 }
 
-/// What a rename changes.
+/// Changes of a workspace's name and slug.
 #[derive(Debug, Default)]
 pub struct Rename {
-    /// A new name.
+    /// New name; `None` keeps the current one.
     pub name: Option<WorkspaceName>,
-    /// A new slug; the old one keeps leading here.
+    /// New slug; `None` keeps the current one. The old slug keeps working.
     pub slug: Option<Slug>,
 }
 
 /// Repository of workspaces.
 #[async_trait]
 pub trait Workspaces: Send {
-    /// Claims `slug` for `workspace`. `false` when another one has it: nothing was written, the transaction is still
-    /// usable. Claiming one's own earlier slug again succeeds.
+    /// Claims `slug` for `workspace`. Returns `false` if another workspace has it: nothing was written, and the transaction is
+    /// still usable. A workspace can claim its own earlier slugs again.
     async fn claim_slug(&mut self, workspace: WorkspaceId, slug: &Slug, at: DateTime<Utc>) -> Result<bool, StoreError>;
-    /// Adds a workspace.
+    /// Inserts a workspace.
     async fn insert(&mut self, workspace: &NewWorkspace<'_>) -> Result<(), StoreError>;
-    /// One workspace that this scope may see.
+    /// Finds a workspace that the scope can access.
     async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
-    /// The workspaces `user` belongs to, oldest workspace first.
+    /// Lists the workspaces that `user` is a member of, oldest first.
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError>;
-    /// Changes name and slug; `None` keeps what is there.
+    /// Changes name and slug; `None` keeps the current value.
     async fn rename(
         &mut self,
         id: WorkspaceId,
         rename: &Rename,
         at: DateTime<Utc>,
     ) -> Result<Option<Workspace>, StoreError>;
-    /// Locks the workspace until the end of the transaction and tells whether it exists: billing events of one
-    /// workspace are applied one after the other.
+    /// Locks the workspace until the end of the transaction, and returns whether it exists. Billing events and changes of
+    /// members are serialised by this lock.
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError>;
-    /// Sets what the workspace's subscription gives. System scope only: a request cannot raise its own plan.
+    /// Sets the plan and the access that the workspace's subscription gives. System scope only: a request cannot raise its own
+    /// plan.
     async fn set_plan(
         &mut self,
         id: WorkspaceId,
@@ -223,7 +224,7 @@ pub trait Workspaces: Send {
 }
 
 impl Workspace {
-    /// Its place in lists.
+    /// Position of the workspace in paged lists.
     pub fn position(&self) -> Position {
         Position { at: self.created_at, id: self.id.uuid() }
     }

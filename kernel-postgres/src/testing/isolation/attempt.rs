@@ -1,4 +1,4 @@
-//! Making one attempt: as the application's login, in one scope, rolled back.
+//! Makes one attempt, as kernel_app and in one scope, and rolls it back.
 
 use sqlx::{AssertSqlSafe, Connection, Decode, PgConnection, Postgres, Row, Type};
 
@@ -10,16 +10,16 @@ use super::{Leak, Side, Workspaces, witness};
 pub(super) struct Attempt {
     pub(super) object: String,
     pub(super) probe: &'static str,
-    /// Whose scope, or none at all.
+    /// The workspace whose scope is set; `None` for no scope.
     pub(super) scope: Option<Side>,
     pub(super) sql: String,
     pub(super) expect: Expect,
-    /// What to do if it gets through.
+    /// What to do if the attempt succeeds.
     pub(super) fix: String,
 }
 
 impl Attempt {
-    /// `watched` is the table whose other rows must stay as they are.
+    /// Makes the attempt. `watched` is the table whose rows of other workspaces must not change.
     pub(super) async fn make(
         &self,
         app: &mut PgConnection,
@@ -30,17 +30,18 @@ impl Attempt {
         let mut tx = app.begin().await?;
         let scope = own.as_deref().map(|own| format!("SET LOCAL app.workspace_id = {};", literal(own)));
         let settings = format!("{} SET CONSTRAINTS ALL IMMEDIATE;", scope.unwrap_or_default());
-        // A view has no rows of its own.
+        // Views have no rows of their own.
         let others = watched.map_or_else(|| "SELECT ''".to_owned(), |table| witness::question(table, own.as_deref()));
         let before: String = one(&mut tx, format!("{settings} {others}")).await?;
         let result = self.run(&mut tx).await?;
-        // After an error the transaction is lost, and with it whatever it had changed.
+        // An error aborts the transaction, so it cannot have changed anything.
         let changed = result.is_ok() && one::<String>(&mut tx, others).await? != before;
         tx.rollback().await?;
         Ok(self.leak(judge(&self.expect, &Outcome { result, changed })))
     }
 
-    /// Rows counted by a SELECT, touched by others. An error that is not Postgres' answer is the caller's.
+    /// Runs the statement: counts the rows of a SELECT or the affected rows. Errors that are not Postgres' own are returned as
+    /// errors.
     async fn run(&self, tx: &mut PgConnection) -> Result<Result<i64, Refused>, sqlx::Error> {
         let sql = self.sql.clone();
         let done = if sql.starts_with("SELECT") {
@@ -69,14 +70,14 @@ impl Attempt {
                     "TenantIsolation::new().value(\"{}\", \"a_column\", \"'an SQL expression {{n}}'\")",
                     self.object
                 );
-                (happened, format!("Say what its columns take: {value}. Tried: {}", self.sql))
+                (happened, format!("Give values for its columns: {value}. Tried: {}", self.sql))
             }
         };
         Some(Leak { table: self.object.clone(), probe: self.probe, happened, fix })
     }
 }
 
-/// The first value of the answer.
+/// The first column of the first row.
 async fn one<T>(tx: &mut PgConnection, sql: String) -> Result<T, sqlx::Error>
 where
     T: for<'r> Decode<'r, Postgres> + Type<Postgres>,

@@ -1,11 +1,11 @@
-//! Values worth trying for a column, the most likely first, each an SQL expression. Postgres itself finds those that its checks
-//! let through (`seed.rs`).
+//! Candidate values for a column, the most likely first, each an SQL expression. Postgres chooses those that its checks allow
+//! (`seed.rs`).
 
 use super::Side;
 use super::catalog::{Column, literal};
 
-/// For `column` in the row of `side`, whose workspace is `workspace`. `checks` are the expressions that hold the column: what
-/// stands in them is often what they ask for.
+/// Candidates for `column` in the row of `side`, whose workspace is `workspace`. `checks` are the CHECK expressions of the
+/// column: the values in them are often the allowed ones.
 pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) -> Vec<String> {
     let (letter, number) = match side {
         Side::A => ("a", 1),
@@ -15,7 +15,7 @@ pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) 
     let (quoted, numbers) = mentioned(checks);
     let texts = |list: Vec<String>| list.iter().map(|text| literal(text)).collect::<Vec<_>>();
     match (&*column.type_name, &*column.category) {
-        // All of a workspace's ids are one: references between its rows hold by themselves.
+        // All ids of a workspace are the same, so that references between its rows are valid.
         ("uuid", _) => texts(vec![workspace.to_owned()]),
         ("bytea", _) => {
             let lengths = [8, 16, 20, 32, 64].into_iter().chain(numbers).filter(|length| (1..=4096).contains(length));
@@ -46,7 +46,7 @@ pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) 
         ("bpchar" | "varchar" | "text" | "name" | "citext", _) | (_, "S") => {
             text(letter, number, workspace, quoted, &numbers)
         }
-        // Types of extensions: whatever they can be read from.
+        // Types of extensions: try texts that they may parse.
         _ => texts(vec![
             format!("[{number}]"),
             format!("{number}"),
@@ -57,7 +57,7 @@ pub(super) fn of(column: &Column, side: Side, workspace: &str, checks: &[&str]) 
     }
 }
 
-/// One's own number first: a key may be unique for all workspaces.
+/// The workspace's own number first, because a key may be unique across workspaces.
 fn numeric(number: i64, tag: &str, numbers: &[i64]) -> Vec<String> {
     let own = i64::from_str_radix(tag, 16).unwrap_or(number);
     let plain = [own, number, 0, -number, number * 10, number * 100, number * 1000];
@@ -65,12 +65,12 @@ fn numeric(number: i64, tag: &str, numbers: &[i64]) -> Vec<String> {
     plain.into_iter().chain(near).map(|n| n.to_string()).collect()
 }
 
-/// The end of a workspace's id, which is random.
+/// The last characters of a workspace's id, which are random.
 fn tag(workspace: &str) -> &str {
     workspace.get(workspace.len().saturating_sub(7)..).unwrap_or(workspace)
 }
 
-/// Short and long, plain and in the shapes that checks ask for.
+/// Short and long texts, plain and in formats that checks often require.
 fn text(letter: &str, number: i64, workspace: &str, quoted: Vec<String>, numbers: &[i64]) -> Vec<String> {
     let tag = tag(workspace);
     let upper = letter.to_uppercase();
@@ -103,7 +103,7 @@ fn text(letter: &str, number: i64, workspace: &str, quoted: Vec<String>, numbers
         numbers.iter().copied().filter(|length| (1..=4096).contains(length)).filter_map(|n| usize::try_from(n).ok());
     let long = lengths.flat_map(|n| [letter.repeat(n), upper.repeat(n), number.to_string().repeat(n)]);
     let codes = [country, currency, language, ""].map(str::to_owned);
-    // What the checks name comes late: it is the same for each workspace, and often another column's.
+    // Texts from the checks come late: they are the same for each workspace, and often another column's.
     let named = quoted.into_iter().filter(|text| !looks_like_a_pattern(text));
     shapes.into_iter().chain(codes).chain(named).chain(long).map(|text| literal(&text)).collect()
 }
@@ -112,7 +112,7 @@ fn looks_like_a_pattern(text: &str) -> bool {
     text.contains(['^', '$', '\\', '%', '*', '['])
 }
 
-/// The strings and whole numbers in the expressions.
+/// The strings and integers in the expressions.
 fn mentioned(checks: &[&str]) -> (Vec<String>, Vec<i64>) {
     let (mut strings, mut numbers) = (Vec::new(), Vec::new());
     for check in checks {
@@ -120,7 +120,7 @@ fn mentioned(checks: &[&str]) -> (Vec<String>, Vec<i64>) {
             if index % 2 == 1 {
                 strings.push(part.to_owned());
             }
-            // Numbers also within a pattern: {2}
+            // Numbers within patterns count too, such as {2}.
             numbers.extend(part.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<i64>().ok()));
         }
     }

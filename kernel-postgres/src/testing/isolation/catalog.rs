@@ -1,36 +1,36 @@
-//! The tables as the catalog has them: columns, checks, references, unique keys, and what kernel_app may do.
+//! Reads tables from the catalog: columns, checks, references, unique keys, and the privileges of kernel_app.
 
 use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-/// All tables outside the system's schemas, by name, and the views that show whose their rows are.
+/// All tables outside Postgres' own schemas, by name, and the views with a column `workspace_id`.
 #[derive(Debug)]
 pub(super) struct Catalog {
     tables: BTreeMap<String, Table>,
     views: Vec<View>,
 }
 
-/// One that kernel_app may read.
+/// A view that kernel_app may read.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct View {
     pub(super) name: String,
-    /// Quoted.
+    /// Quoted name of its column `workspace_id`.
     pub(super) tenant: String,
 }
 
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: String,
-    /// The column that says whose a row is, as it is; "" for a global table.
+    /// Name of the column that holds a row's workspace; "" for a global table.
     pub(super) tenant_name: String,
     pub(super) columns: Vec<Column>,
     /// CHECK expressions.
     pub(super) checks: Vec<String>,
     pub(super) references: Vec<Reference>,
-    /// The primary key's columns, quoted.
+    /// Quoted names of the primary key's columns.
     pub(super) key: Vec<String>,
-    /// Unique indexes that hold for all workspaces together.
+    /// Names of unique indexes that apply across workspaces.
     pub(super) global_keys: Vec<String>,
 }
 
@@ -39,18 +39,18 @@ pub(super) struct Column {
     table: String,
     pub(super) name: String,
     pub(super) quoted: String,
-    /// As a cast needs it; a domain's is what it is made of.
+    /// The type as a cast needs it; for a domain its base type.
     pub(super) sql_type: String,
-    /// `pg_type.typname` of that, and `typcategory`.
+    /// `pg_type.typname` of that type, and its `typcategory` below.
     pub(super) type_name: String,
     pub(super) category: String,
     pub(super) labels: Vec<String>,
-    /// Must be given a value.
+    /// Whether a value must be given.
     pub(super) required: bool,
     pub(super) default: Option<String>,
-    /// Cannot be given one.
+    /// Whether no value can be given.
     pub(super) generated: bool,
-    /// In a CHECK.
+    /// Whether a CHECK refers to the column.
     pub(super) checked: bool,
     pub(super) domain_checks: Vec<String>,
     pub(super) can_select: bool,
@@ -63,12 +63,12 @@ pub(super) struct Reference {
     table: String,
     pub(super) name: String,
     pub(super) parent: String,
-    /// Quoted, in the key's order.
+    /// Quoted column names, in the key's order.
     pub(super) own: Vec<String>,
     pub(super) others: Vec<String>,
 }
 
-/// With whose column: two of the kernel's tables say by another name which workspace a row belongs to.
+/// Reads tables with their tenant column: two of the kernel's tables name the workspace in another column than `workspace_id`.
 const TABLES: &str = r"
 SELECT format('%I.%I', n.nspname, c.relname),
        coalesce(CASE WHEN n.nspname = 'kernel' AND c.relname = 'workspaces' THEN 'id' WHEN n.nspname = 'kernel' AND c.relname = 'idempotency_keys' THEN 'scope_id' END,
@@ -79,7 +79,8 @@ SELECT format('%I.%I', n.nspname, c.relname),
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'";
 
-/// A number out of a sequence is no default here: without the right to the sequence an insert fails for that, and would prove nothing.
+/// A sequence is not treated as a default: without the privilege on the sequence the insert would fail for that reason and
+/// prove nothing.
 const COLUMNS: &str = r#"
 SELECT format('%I.%I', n.nspname, c.relname) AS "table", a.attname::text AS name, quote_ident(a.attname) AS quoted,
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE format_type(a.atttypid, a.atttypmod) END AS sql_type,
@@ -107,7 +108,7 @@ FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n O
 JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace m ON m.oid = p.relnamespace
 WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT p.relispartition"#;
 
-/// Unique keys that do not hold the table's tenant column.
+/// Unique keys that do not include the table's tenant column.
 const GLOBAL_KEYS: &str = r"
 SELECT format('%I.%I', n.nspname, c.relname), i.relname::text
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class i ON i.oid = x.indexrelid
@@ -173,7 +174,7 @@ impl Table {
         !self.tenant_name.is_empty()
     }
 
-    /// The column that says whose a row is.
+    /// The column that holds a row's workspace.
     pub(super) fn tenant(&self) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == self.tenant_name)
     }

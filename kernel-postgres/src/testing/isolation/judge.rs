@@ -1,29 +1,29 @@
-//! Whether an attempt got through.
+//! Decides whether an attempt succeeded.
 
-/// What must come of an attempt.
+/// Required outcome of an attempt.
 #[derive(Clone, Debug)]
 pub(super) enum Expect {
-    /// At least the own row is seen, or nothing may be read at all. Otherwise the other attempts prove nothing.
+    /// The own row is visible, or nothing may be read at all. Otherwise the other attempts prove nothing.
     OwnRow,
-    /// No row is seen.
+    /// No row is visible.
     NoRow,
-    /// The policies refuse a row of another workspace. One that a trigger makes one's own is none; one that only a constraint
-    /// stopped was let through.
+    /// The policies refuse a row of another workspace. A row that a trigger moves to the own workspace is fine; one that only
+    /// a constraint refused passed the policies.
     Refusal,
-    /// Refused, or no row is touched.
+    /// Refused, or no row is affected.
     NoChange,
-    /// Whatever comes, it is not a unique key that holds for all workspaces: these.
+    /// No conflict with one of these unique keys, which apply across workspaces.
     NoCollision(Vec<String>),
-    /// The foreign key of this name refuses.
+    /// The foreign key of this name refuses the reference.
     NoReference(String),
 }
 
-/// What came of it.
+/// Outcome of an attempt.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Rows seen or touched, or what Postgres said.
+    /// Number of visible or affected rows, or the error of Postgres.
     pub(super) result: Result<i64, Refused>,
-    /// Other workspaces' rows are not as they were.
+    /// Whether rows of other workspaces changed.
     pub(super) changed: bool,
 }
 
@@ -34,16 +34,16 @@ pub(super) struct Refused {
     pub(super) constraint: String,
 }
 
-/// Of an attempt that did not end as it must.
+/// Judgement of an attempt.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Held,
     GotThrough(String),
-    /// It failed for another reason before anything was proven.
+    /// It failed for another reason, before anything was proven.
     Unclear(String),
 }
 
-/// Row-level security, a missing grant, an append-only trigger.
+/// SQLSTATE of row-level security, of a missing grant and of an append-only trigger.
 const REFUSED: &str = "42501";
 
 pub(super) fn judge(expect: &Expect, outcome: &Outcome) -> Verdict {
@@ -53,21 +53,23 @@ pub(super) fn judge(expect: &Expect, outcome: &Outcome) -> Verdict {
     }
     match (expect, &outcome.result) {
         (_, Err(refused)) if refused.code == REFUSED => Held,
-        (Expect::OwnRow, Ok(0)) => Unclear("the own row is not seen in its own scope, so nothing is proven".to_owned()),
+        (Expect::OwnRow, Ok(0)) => {
+            Unclear("the own row is not visible in its own scope, so nothing is proven".to_owned())
+        }
         (Expect::OwnRow, Ok(_)) | (Expect::NoRow | Expect::NoChange, Ok(0)) => Held,
-        (Expect::NoRow, Ok(rows)) => GotThrough(format!("{rows} rows of other workspaces were seen")),
-        (Expect::NoChange, Ok(rows)) => GotThrough(format!("{rows} rows of other workspaces were reached")),
+        (Expect::NoRow, Ok(rows)) => GotThrough(format!("{rows} rows of other workspaces were visible")),
+        (Expect::NoChange, Ok(rows)) => GotThrough(format!("{rows} rows of other workspaces were affected")),
         (Expect::NoReference(_), Ok(0)) | (Expect::Refusal | Expect::NoCollision(_), Ok(_)) => Held,
         (Expect::NoReference(_), Ok(_)) => {
             GotThrough("the reference to another workspace's row was accepted".to_owned())
         }
         (Expect::NoCollision(keys), Err(refused)) if keys.contains(&refused.constraint) => {
-            GotThrough(format!("{} tells that another workspace has the value", refused.constraint))
+            GotThrough(format!("{} reveals that another workspace has the value", refused.constraint))
         }
         (Expect::NoCollision(_), Err(_)) => Held,
         (Expect::NoReference(name), Err(refused)) if refused.code == "23503" && refused.constraint == *name => Held,
         (Expect::Refusal | Expect::NoChange, Err(refused)) if stopped_late(refused) => {
-            GotThrough(format!("the policies let it pass, only this stopped it: {}", refused.message))
+            GotThrough(format!("the policies allowed it, only this refused it: {}", refused.message))
         }
         (
             Expect::OwnRow | Expect::NoRow | Expect::Refusal | Expect::NoChange | Expect::NoReference(_),
@@ -76,7 +78,7 @@ pub(super) fn judge(expect: &Expect, outcome: &Outcome) -> Verdict {
     }
 }
 
-/// Constraints and limits come after the policies.
+/// Constraints and limits are checked after the policies.
 fn stopped_late(refused: &Refused) -> bool {
     refused.code.starts_with("23") || refused.code == "KL001"
 }

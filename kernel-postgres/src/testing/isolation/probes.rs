@@ -1,4 +1,4 @@
-//! The attempts on each table.
+//! The attempts that are made on each table and view.
 
 use sqlx::PgConnection;
 
@@ -8,7 +8,7 @@ use super::judge::Expect;
 use super::seed::{Seed, Seeds};
 use super::{Leak, Side, Workspaces};
 
-/// Makes all attempts and tells how many they were.
+/// Makes all attempts and returns how many they were.
 pub(super) async fn all(
     app: &mut PgConnection,
     catalog: &Catalog,
@@ -18,7 +18,7 @@ pub(super) async fn all(
 ) -> Result<usize, sqlx::Error> {
     let mut made = 0;
     for table in catalog.tenants() {
-        // A table without rows is a leak already: `seed`.
+        // A table that could not be filled is reported as the leak `seed`.
         let (Some(seed), Some(tenant)) = (seeds.get(&table.name), table.tenant()) else { continue };
         let target = Target { table, tenant, seed, seeds, catalog, workspaces };
         for attempt in target.attempts() {
@@ -35,7 +35,7 @@ pub(super) async fn all(
     Ok(made)
 }
 
-/// A view that says whose its rows are, whatever it reads.
+/// Attempts on a view with a column `workspace_id`.
 fn of_view(view: &View, workspaces: Workspaces) -> [Attempt; 2] {
     let own = literal(&workspaces.id(Side::A));
     let attempt = |probe, scope, sql| Attempt {
@@ -56,7 +56,7 @@ fn of_view(view: &View, workspaces: Workspaces) -> [Attempt; 2] {
     ]
 }
 
-/// A table to be tried.
+/// A table on which attempts are made.
 struct Target<'a> {
     table: &'a Table,
     tenant: &'a Column,
@@ -83,7 +83,7 @@ impl Target<'_> {
             attempt("delete", a, format!("DELETE FROM {name}{of_b}"), Expect::NoChange),
             attempt("upsert", a, self.upsert(), Expect::Refusal),
             attempt("duplicate", a, self.duplicate(), Expect::NoCollision(self.table.global_keys.clone())),
-            // A statement without a filter asks fewer policies: those for SELECT are left out.
+            // A statement without a filter is checked against fewer policies: those for SELECT do not apply.
             attempt("update_of_all", empty, update.clone(), Expect::NoChange),
             attempt("delete_of_all", empty, format!("DELETE FROM {name}"), Expect::NoChange),
             attempt("select_without_scope", None, self.select(None), Expect::NoRow),
@@ -113,7 +113,7 @@ impl Target<'_> {
         literal(&self.workspaces.id(side))
     }
 
-    /// The filter for one workspace's rows, where the login may read whose they are.
+    /// Filter for one workspace's rows, if kernel_app may read the tenant column.
     fn only(&self, side: Side) -> String {
         if self.tenant.can_select {
             format!(" WHERE {} = {}", self.tenant.quoted, self.id(side))
@@ -127,13 +127,13 @@ impl Target<'_> {
             Some(side) if self.tenant.can_select => {
                 format!("SELECT count(*) FROM {} WHERE {} <> {}", self.table.name, self.tenant.quoted, self.id(side))
             }
-            // It has one row.
+            // The workspace has one row.
             Some(_) => format!("SELECT greatest(count(*) - 1, 0) FROM {}", self.table.name),
             None => format!("SELECT count(*) FROM {}", self.table.name),
         }
     }
 
-    /// A new row for `side`, with that workspace's rows as its parents.
+    /// A new row for `side` that references that workspace's rows.
     fn for_workspace(&self, side: Side) -> Vec<(String, String)> {
         let mut row = self.seed.new.clone();
         for (column, value) in &mut row {
@@ -153,7 +153,8 @@ impl Target<'_> {
         Some(self.seeds.get(&reference.parent)?.value(side, parent))
     }
 
-    /// Only columns that the login may write, so that the policy and not a missing grant refuses; whose it is in any case.
+    /// Inserts only columns that kernel_app may write, so that the policy and not a missing grant refuses; the tenant column
+    /// in any case.
     fn insert(&self, row: &[(String, String)]) -> String {
         let may =
             |name: &str| name == self.tenant.quoted || self.table.column(name).is_some_and(|column| column.can_insert);
@@ -162,7 +163,7 @@ impl Target<'_> {
         format!("INSERT INTO {} ({}) VALUES ({})", self.table.name, columns.join(", "), values.join(", "))
     }
 
-    /// What an update sets: a column that may be, to what B has in it.
+    /// The assignment of an update: a column that may be updated, set to the value in B's row.
     fn change(&self) -> String {
         let may = |column: &&Column| column.can_update && !column.generated && column.name != self.tenant.name;
         let plain = self.table.columns.iter().filter(may).find(|column| !self.table.key.contains(&column.quoted));
@@ -170,7 +171,7 @@ impl Target<'_> {
         format!("{} = {}", column.quoted, self.seed.value(Side::B, column))
     }
 
-    /// B's own key, and what is to happen when it is there.
+    /// Inserts B's own key, with ON CONFLICT DO UPDATE.
     fn upsert(&self) -> String {
         let wanted = |column: &&Column| {
             self.table.key.contains(&column.quoted) || self.seed.new.iter().any(|(name, _)| *name == column.quoted)
@@ -190,7 +191,7 @@ impl Target<'_> {
         (column.quoted.clone(), self.seed.value(Side::B, column))
     }
 
-    /// B's row once more, as A's own.
+    /// Inserts a copy of B's row into A's workspace.
     fn duplicate(&self) -> String {
         let columns = self.table.columns.iter().filter(|column| !column.generated);
         let mut row: Vec<_> = columns.map(|column| self.stored(column)).filter(|(_, value)| value != "NULL").collect();
@@ -200,7 +201,8 @@ impl Target<'_> {
         self.insert(&row)
     }
 
-    /// A row of A's that refers to B's; `None` for a key that only says which workspace, or leads to a global table.
+    /// Inserts or updates a row of A that references B's row; `None` for a key that only names the workspace, or references a
+    /// global table.
     fn reference(&self, reference: &Reference) -> Option<Attempt> {
         self.catalog.get(&reference.parent).filter(|parent| parent.is_tenant())?;
         let own: Vec<_> = reference.own.iter().filter(|own| **own != self.tenant.quoted).collect();

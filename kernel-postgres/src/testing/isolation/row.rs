@@ -1,4 +1,4 @@
-//! The values of one row. Postgres finds those that a table's checks allow: they are asked over all candidates at once.
+//! Chooses the values of one row. Postgres itself finds a combination of candidates that the table's checks allow.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -6,7 +6,7 @@ use super::catalog::{Column, Table, literal};
 use super::seed::{Seeds, Values};
 use super::{Side, candidates};
 
-/// The row of one table in one workspace, to be made.
+/// The row of one table in one workspace, to be inserted.
 pub(super) struct Row<'a> {
     pub(super) table: &'a Table,
     pub(super) side: Side,
@@ -16,7 +16,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Columns and expressions: what must have a value, and what a CHECK looks at.
+    /// Chooses columns and expressions: those that require a value, and those that a CHECK refers to.
     pub(super) async fn choose(&self, admin: &mut PgConnection) -> Result<Vec<(String, String)>, String> {
         let (mut chosen, mut asked) = (Vec::new(), Vec::new());
         for column in &self.table.columns {
@@ -29,7 +29,7 @@ impl Row<'_> {
                 };
                 asked.push((column, options));
             } else if column.generated {
-                // It makes its value by itself.
+                // A generated column computes its own value.
             } else if let Some(value) = given {
                 chosen.push((column.quoted.clone(), value));
             } else if column.required {
@@ -42,7 +42,7 @@ impl Row<'_> {
         Ok(chosen)
     }
 
-    /// A value that is known: the workspace, the caller's, the parent's.
+    /// A value that is known: the workspace's id, one given by the caller, or the parent's key.
     fn given(&self, column: &Column) -> Option<String> {
         if column.name == self.table.tenant_name {
             return Some(literal(self.workspace));
@@ -82,7 +82,7 @@ impl Row<'_> {
         first.into_iter().chain(more).map(|value| format!("({value})::{}", column.sql_type)).collect()
     }
 
-    /// One combination of the options that all checks let through.
+    /// Finds a combination of the options that all checks allow.
     async fn solve(
         &self,
         admin: &mut PgConnection,
@@ -115,12 +115,11 @@ impl Row<'_> {
             .persistent(false)
             .fetch_optional(&mut *tx)
             .await
-            .map_err(|error| format!("its checks could not be asked: {error}"))?;
+            .map_err(|error| format!("its checks could not be evaluated: {error}"))?;
         tx.rollback().await.map_err(|error| error.to_string())?;
         let names: Vec<_> = asked.iter().map(|(column, _)| column.name.as_str()).collect();
-        let found = found.ok_or_else(|| {
-            format!("its checks let none of the values through that were tried for {}", names.join(", "))
-        })?;
+        let found =
+            found.ok_or_else(|| format!("its checks refuse all values that were tried for {}", names.join(", ")))?;
         let pick = |((column, options), place): ((&Column, Vec<String>), i32)| {
             let value = options.get(usize::try_from(place).ok()?)?.clone();
             (!column.generated).then(|| (column.quoted.clone(), value))
@@ -129,7 +128,7 @@ impl Row<'_> {
     }
 }
 
-/// Those of `options` that their type can be read from. A text out of a check is one for columns of another type too.
+/// The options that can be parsed as their type: texts from a check are tried for columns of other types too.
 async fn readable(admin: &mut PgConnection, options: Vec<String>) -> Vec<String> {
     let all = AssertSqlSafe(format!("SELECT {}", options.join(", ")));
     if sqlx::raw_sql(all).execute(&mut *admin).await.is_ok() {

@@ -1,4 +1,4 @@
-//! A row of each table in the two workspaces, made from the catalog.
+//! Inserts a row of each table in the two workspaces, with values derived from the catalog.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use super::{Leak, Side, Workspaces};
 
 pub(super) type Values = BTreeMap<(&'static str, &'static str), &'static str>;
 
-/// What was made, by table.
+/// The inserted rows, by table.
 pub(super) type Seeds = BTreeMap<String, Seed>;
 
-/// Of one table.
+/// The rows of one table.
 #[derive(Debug, Default)]
 pub(super) struct Seed {
-    /// A row that could be inserted: quoted columns and expressions. It refers to B's rows.
+    /// A row that could be inserted: quoted columns and expressions. It references B's rows.
     pub(super) new: Vec<(String, String)>,
     pub(super) stored: BTreeMap<Side, BTreeMap<String, Option<String>>>,
 }
 
 impl Seed {
-    /// A value of the stored row, as an expression.
+    /// A value of the stored row, as an SQL expression.
     pub(super) fn value(&self, side: Side, column: &Column) -> String {
         match self.stored.get(&side).and_then(|row| row.get(&column.quoted)) {
             Some(Some(text)) => format!("{}::{}", literal(text), column.sql_type),
@@ -46,11 +46,11 @@ pub(super) async fn all(
                 table: table.name.clone(),
                 probe: "seed",
                 happened: format!("no row could be made for it, so nothing was tried: {problem}"),
-                fix: format!("Say what its columns take: TenantIsolation::new().value(\"{}\", \"a_column\", \"'an SQL expression {{n}}'\")", table.name),
+                fix: format!("Give values for its columns: TenantIsolation::new().value(\"{}\", \"a_column\", \"'an SQL expression {{n}}'\")", table.name),
             }),
         }
     }
-    // A workspace that lacks a limit's row has no place left, and an insert would fail for that.
+    // Without a counter a limit allows nothing, and an insert would fail for that reason.
     let places = "INSERT INTO kernel.usage (workspace_id, key)
         SELECT w::uuid, split_part(encode(tgargs, 'escape'), '\\000', 1) FROM pg_trigger, unnest($1) w WHERE tgfoid = 'kernel.count_row'::regproc
         ON CONFLICT DO NOTHING";
@@ -59,7 +59,7 @@ pub(super) async fn all(
     Ok(seeds)
 }
 
-/// The tenant tables and whatever they refer to, each after what it refers to itself.
+/// The tenant tables and the tables they reference, each after those it references.
 fn parents_first(catalog: &Catalog) -> Vec<&Table> {
     fn visit<'a>(catalog: &'a Catalog, table: &'a Table, seen: &mut Vec<&'a str>, order: &mut Vec<&'a Table>) {
         if seen.contains(&&*table.name) {
@@ -101,7 +101,7 @@ async fn row_in_each(
         }
         let stored = match store(admin, table, &new).await {
             Ok(stored) => stored,
-            // A global table that is filled already will do.
+            // For a global table that already has rows, any row will do.
             Err(error) if !table.is_tenant() => any(admin, table).await.ok_or_else(|| error.to_string())?,
             Err(error) => return Err(error.to_string()),
         };
@@ -110,7 +110,7 @@ async fn row_in_each(
     Ok(seed)
 }
 
-/// Without triggers, also those that check references: the rows refer to each other, and nothing is counted.
+/// Inserts without triggers, also without those that check references: the rows reference each other, and must not be counted.
 async fn store(
     admin: &mut PgConnection,
     table: &Table,

@@ -1,11 +1,12 @@
-//! Sees, within the attempt's own transaction and past row-level security, what the attempt has changed.
+//! Reads within the attempt's own transaction, without row-level security, what the attempt has changed.
 
 use sqlx::PgConnection;
 
 use super::catalog::{Table, literal};
 
-/// A definer function of the administrator: the only place that sees what an open transaction of another login has written is
-/// that transaction. The fingerprint holds where each row lies and who wrote it, so that writing the same values again shows.
+/// A definer function of the administrator, because changes of an open transaction are visible only within that transaction.
+/// The fingerprint includes each row's place and the transaction that wrote it, so that writing the same values again is
+/// detected.
 const CALL: &str = r#"
 CREATE SCHEMA IF NOT EXISTS tenant_isolation_witness;
 GRANT USAGE ON SCHEMA tenant_isolation_witness TO kernel_app;
@@ -29,7 +30,8 @@ pub(super) async fn dismiss(admin: &mut PgConnection) -> Result<(), sqlx::Error>
     sqlx::raw_sql("DROP SCHEMA tenant_isolation_witness CASCADE").execute(admin).await.map(drop)
 }
 
-/// Asks for the state of all rows of `table` that are not `own`'s. SQL text, which Postgres takes in one go with what comes before.
+/// SQL that returns a fingerprint of all rows of `table` that are not `own`'s. It is text, so that it can be sent together
+/// with the statements before it.
 pub(super) fn question(table: &Table, own: Option<&str>) -> String {
     let own = own.map_or_else(|| "NULL".to_owned(), literal);
     let (name, tenant) = (literal(&table.name), literal(&table.tenant_name));

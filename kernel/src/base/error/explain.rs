@@ -1,12 +1,12 @@
-//! Errors as a person should read them.
+//! Error messages for people: an error followed by its causes.
 
 use std::error::Error;
 use std::fmt;
 
-/// Any error at all, for sources.
+/// Any error, as used for causes.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Shows an error and its causes, each once.
+/// Formats an error followed by its causes, each once.
 ///
 /// ```
 /// use saas_kernel::error::Explained;
@@ -22,7 +22,7 @@ impl fmt::Display for Explained<'_> {
         let mut source = self.0.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            // Many errors end with their cause in their own text.
+            // Many errors already end with the text of their cause.
             if !said.ends_with(&text) {
                 said.push_str(": ");
                 said.push_str(&text);
@@ -33,9 +33,10 @@ impl fmt::Display for Explained<'_> {
     }
 }
 
-/// Gives errors that end a program a `Debug` that explains them: `fn main() -> Result<(), BoxError>` prints it.
+/// Implements `Debug` for an error type so that it shows the error and its causes: `fn main() -> Result<(), BoxError>` prints
+/// it.
 ///
-/// It expands to `impl Debug for TheError`, which writes [`Explained`](crate::base::error::Explained).
+/// It expands to `impl Debug for TheError`, which uses [`Explained`](crate::base::error::Explained).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! debug_explains {

@@ -1,4 +1,4 @@
-//! A "no" that the caller can act on, and its stable code.
+//! Refusals: errors that the caller can act on, each with a stable code.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,51 +6,51 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What sort of refusal a code is; an adapter maps it to its protocol (HTTP: a status).
+/// Category of an error code; an adapter maps it to its protocol (HTTP: a status).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
-    /// The bytes are not what they claim to be: not JSON, not UTF-8.
+    /// The request is malformed, such as invalid JSON or UTF-8.
     Malformed,
-    /// The values break a rule; the fields say which.
+    /// Values are invalid; the refusal names the fields.
     Invalid,
-    /// Nobody is signed in, or the proof was wrong.
+    /// The caller is not signed in, or the credentials are wrong.
     Unauthenticated,
-    /// Signed in, but not allowed.
+    /// The caller is signed in but lacks the permission.
     Forbidden,
-    /// It does not exist for this caller.
+    /// The resource does not exist for this caller.
     NotFound,
-    /// The path exists, the method does not.
+    /// The path exists but does not support the method.
     MethodNotAllowed,
-    /// The request took too long to arrive.
+    /// The request did not arrive in time.
     RequestTimeout,
-    /// It collides with what is there.
+    /// The request conflicts with the current state.
     Conflict,
-    /// A larger plan allows it.
+    /// A larger plan or a settled subscription is needed.
     PaymentRequired,
-    /// Too many bytes.
+    /// The request body is too large.
     TooLarge,
-    /// A media type that is not spoken here.
+    /// The media type is not supported.
     MediaType,
     /// Too many calls.
     RateLimited,
-    /// Not now: try again later.
+    /// Temporarily not possible; the caller can try again later.
     Unavailable,
-    /// Our fault.
+    /// Internal failure.
     Internal,
 }
 
-/// A stable, documented error code. Products declare their own with [`codes!`](crate::codes).
+/// A stable, documented error code. Products declare their own with [`codes!`](macro@crate::codes).
 #[derive(PartialEq, Eq, Debug)]
 pub struct Code {
-    /// As sent to clients; never changes.
+    /// Name of the code, as sent to clients. It never changes.
     pub name: &'static str,
-    /// What sort of refusal it is.
+    /// Category of the code.
     pub kind: Kind,
-    /// What the reader can do about it.
+    /// What the caller can do about it.
     pub help: &'static str,
 }
 
-/// Declares error codes and a list of all of them.
+/// Declares error codes, and a list of all of them.
 ///
 /// ```
 /// use saas_kernel::{codes, Refusal};
@@ -66,46 +66,46 @@ macro_rules! codes {
         $(#[doc = concat!("`", $text, "`: ", $help)]
         $vis static $name: $crate::base::error::Code =
             $crate::base::error::Code { name: $text, kind: $crate::base::error::Kind::$kind, help: $help };)*
-        /// Every code declared here.
+        /// All codes declared here.
         $vis static $list: &[&$crate::base::error::Code] = &[$(&$name),*];
     };
 }
 
-/// The codes that belong to no pillar.
+/// Error codes that belong to no pillar.
 pub mod codes {
     codes! { pub BASE {
-        MALFORMED_JSON = "malformed_json", Malformed, "Send one JSON document; the message says where it stopped being one.";
+        MALFORMED_JSON = "malformed_json", Malformed, "Send one valid JSON document; the message names the position of the error.";
         MALFORMED_TEXT = "malformed_text", Malformed, "Send UTF-8 without NUL characters.";
         VALIDATION_FAILED = "validation_failed", Invalid, "Correct the fields listed in `fields`.";
         INVALID_ID = "invalid_id", Invalid, "Use the id as it was returned, with its own prefix.";
         INVALID_CURSOR = "invalid_cursor", Invalid, "Use `next_cursor` of the previous page unchanged, with the same filters.";
-        UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie, or send an API key that is in force.";
+        UNAUTHENTICATED = "unauthenticated", Unauthenticated, "Sign in and send the session cookie, or send an API key that is neither expired nor revoked.";
         FORBIDDEN = "forbidden", Forbidden, "Ask an owner of the workspace for the permission named in the message.";
         CROSS_ORIGIN = "cross_origin", Forbidden, "Call from a page of the same origin.";
-        NOT_FOUND = "not_found", NotFound, "Check the address; what you may not see looks like what does not exist.";
+        NOT_FOUND = "not_found", NotFound, "Check the address and your access; a resource that you may not see is answered as if it did not exist.";
         BAD_REQUEST = "bad_request", Malformed, "Compare the request with /openapi.json.";
         METHOD_NOT_ALLOWED = "method_not_allowed", MethodNotAllowed, "Use a method listed in the `Allow` header.";
         REQUEST_TIMEOUT = "request_timeout", RequestTimeout, "Send the whole request without pauses.";
-        CONFLICT = "conflict", Conflict, "Read the resource again and decide anew.";
+        CONFLICT = "conflict", Conflict, "Read the resource again, then repeat the change if it still applies.";
         PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "Send a smaller body; the message names the limit.";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", MediaType, "Send `Content-Type: application/json`.";
         BUSY = "busy", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
         UNAVAILABLE = "unavailable", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
-        TIMEOUT = "timeout", Unavailable, "Repeat the request, or ask for less at once.";
+        TIMEOUT = "timeout", Unavailable, "Repeat the request, or request less data at once.";
         INTERNAL = "internal", Internal, "Report the request id to support.";
     } }
 }
 
-/// One wrong field of an input.
+/// An invalid field of an input.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FieldError {
-    /// The field's path in the input, such as `items[2].name`.
+    /// Path of the field in the input, such as `items[2].name`.
     pub field: Cow<'static, str>,
-    /// The rule it breaks and what would satisfy it.
+    /// The rule that the value breaks, and what a valid value looks like.
     pub message: Cow<'static, str>,
 }
 
-/// A "no" that the caller can understand and act on.
+/// An error that the caller can act on, with a stable code and a message.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     code: &'static Code,
@@ -121,17 +121,17 @@ struct Detail {
 }
 
 impl Refusal {
-    /// A refusal with its message: the rule in plain words, then the way out.
+    /// Creates a refusal. The message says what is wrong, then what to do.
     pub fn new(code: &'static Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), detail: None }
     }
 
-    /// One field breaks a rule.
+    /// Creates a `validation_failed` refusal for one field.
     pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::fields(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
-    /// Several fields break rules: all are reported at once.
+    /// Creates a `validation_failed` refusal for all invalid fields at once.
     pub fn fields(fields: Vec<FieldError>) -> Self {
         let named = fields.iter().map(|f| format!("`{}` {}", f.field, f.message)).collect::<Vec<_>>().join("; ");
         let mut refusal = Self::new(&codes::VALIDATION_FAILED, named);
@@ -139,7 +139,7 @@ impl Refusal {
         refusal
     }
 
-    /// The same refusal, said about `field`.
+    /// Adds `field` as the field that the refusal is about, unless it names fields already.
     pub fn at(mut self, field: &'static str) -> Self {
         if self.field_errors().is_empty() {
             let message = self.message.clone();
@@ -148,13 +148,13 @@ impl Refusal {
         self
     }
 
-    /// Names the plan that would allow it.
+    /// Adds the key of the plan that would allow the call.
     pub fn unlocked_by(mut self, plan: &str) -> Self {
         self.detail_mut().plan = Some(plan.to_owned());
         self
     }
 
-    /// Says when to try again.
+    /// Adds the time after which the caller can try again.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.detail_mut().retry_after = Some(wait);
         self
@@ -165,27 +165,27 @@ impl Refusal {
         self.code.name
     }
 
-    /// What sort of refusal it is.
+    /// Category of the code.
     pub fn kind(&self) -> Kind {
         self.code.kind
     }
 
-    /// For people: the rule and the way out.
+    /// Message for people: what is wrong and what to do.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The wrong fields, if it is about fields.
+    /// The invalid fields; empty if the refusal is not about fields.
     pub fn field_errors(&self) -> &[FieldError] {
         self.detail.as_deref().map_or(&[], |detail| &detail.fields)
     }
 
-    /// The plan that would allow it.
+    /// Key of the plan that would allow the call.
     pub fn plan(&self) -> Option<&str> {
         self.detail.as_deref()?.plan.as_deref()
     }
 
-    /// When to try again.
+    /// Time after which the caller can try again.
     pub fn wait(&self) -> Option<Duration> {
         self.detail.as_deref()?.retry_after
     }
@@ -203,7 +203,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Collects field errors, so that one answer names them all.
+/// Collects field errors, so that one response names all of them.
 ///
 /// ```
 /// use saas_kernel::{Fields, Refusal};
@@ -220,7 +220,7 @@ impl std::error::Error for Refusal {}
 pub struct Fields(Vec<FieldError>);
 
 impl Fields {
-    /// Keeps the value, or notes the refusal under `field`.
+    /// Returns the value, or records the error for `field`.
     pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Refusal>) -> Option<T> {
         parsed
             .map_err(|refusal| {
@@ -231,7 +231,7 @@ impl Fields {
             .ok()
     }
 
-    /// `Err` if anything was noted.
+    /// Returns a refusal if any error was recorded.
     pub fn finish(self) -> Result<(), Refusal> {
         if self.0.is_empty() { Ok(()) } else { Err(Refusal::fields(self.0)) }
     }

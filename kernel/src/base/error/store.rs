@@ -1,12 +1,12 @@
-//! What the system of record answers when it does not do what it was asked.
+//! Errors of the system of record.
 
 use super::explain::BoxError;
 use crate::base::response::StoredResponse;
 
-/// What the system of record has to say when it does not do it. An enum of meanings; the adapter's own error is inside.
+/// Why the system of record did not do what it was asked to. The variants are meanings; the adapter's own error is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A uniqueness rule refused the write; the constraint's name says which.
+    /// A uniqueness constraint was violated; holds the constraint's name.
     #[error("conflict on {0}")]
     Conflict(String),
     /// A reference refused the write: a row of `table` refers by `field` to one that does not exist in its workspace, or,
@@ -20,58 +20,58 @@ pub enum StoreError {
         /// Whether the row referred to was the one being written.
         in_use: bool,
     },
-    /// A limit refused a row that came without a reservation; the key says which.
+    /// A limit refused a row that was inserted without a reservation; holds the limit's key.
     #[error("limit `{0}` is reached")]
     Limit(String),
-    /// Two transactions collided: run the whole transaction again.
+    /// The transaction conflicts with a concurrent one. Run the whole transaction again.
     #[error("the transaction collided with another one")]
     Serialization,
-    /// A row is locked by another transaction for too long.
+    /// A row was locked by another transaction for too long.
     #[error("a row is locked by another transaction")]
     Locked,
-    /// A statement took longer than its limit.
+    /// A statement exceeded its time limit.
     #[error("the statement took too long")]
     Timeout,
-    /// The calls of one workspace, caller or address use all of their share of the connections, and went on for too long.
+    /// The calls of one workspace, caller or address use up their share of the connections, and none became free in time.
     #[error("too many calls of one workspace, caller or address run at once")]
     PoolShareExhausted,
-    /// No connection, or none free in time: nothing is known to be wrong with the request.
+    /// No connection could be made, or none became free in time. The request itself may be valid.
     #[error("the system of record is not available")]
     Unavailable(#[source] BoxError),
-    /// A proof of one scope was used in a transaction of another. A bug in the caller; nothing was done.
+    /// A proof of one scope was used in a transaction of another. A bug in the calling code; nothing was changed.
     #[error("a proof was used in a transaction of another scope")]
     Scope,
-    /// Whoever acts was removed, has another role, or their key was revoked since the call began: nothing was kept.
+    /// The caller was removed, their role changed or their key was revoked while the call ran. Nothing was saved.
     #[error("the caller's membership, role or key changed while the call ran")]
     AccessChanged,
-    /// The request's idempotency key has been used: here is what to answer instead.
+    /// The request's idempotency key was used before; holds how to answer.
     #[error("the idempotency key has been used")]
     Replay(Replay),
-    /// Anything else that broke.
+    /// Any other failure.
     #[error("the system of record failed")]
     Backend(#[source] BoxError),
 }
 
-/// What a used idempotency key means for this request.
+/// How to answer a request whose idempotency key was used before.
 #[derive(Clone, Debug)]
 pub enum Replay {
-    /// The same request was answered before: answer the same.
+    /// The same request was answered before: return the stored response.
     Response(Box<StoredResponse>),
-    /// The same request still runs.
+    /// The same request is still running.
     InFlight,
-    /// The same request succeeded, but its handler kept no answer.
+    /// The same request succeeded, but its response was not stored.
     Done,
-    /// The key belongs to a different request.
+    /// The key was used for a different request.
     OtherRequest,
 }
 
 impl StoreError {
-    /// A row, a driver or a database that is not as it must be.
+    /// Wraps an unexpected failure: an invalid row, a driver error, a wrong database.
     pub fn backend(source: impl Into<BoxError>) -> Self {
         Self::Backend(source.into())
     }
 
-    /// Whether running the whole transaction again may help.
+    /// Whether running the whole transaction again may succeed.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Serialization)
     }

@@ -1,4 +1,4 @@
-//! Reserving places of a limit, and asking how many are left.
+//! Reserves places of a limit, and checks how many are left.
 
 use super::{Limit, Reserved, Usage};
 use crate::access::catalog::Cap;
@@ -7,12 +7,12 @@ use crate::base::error::{Error, Refusal};
 use crate::billing::names::codes::LIMIT_REACHED;
 use crate::store::Tx;
 
-/// Takes `n` places of `limit`, or refuses and names the plan that has more. Call it before other locks; the row whose
-/// place it is must be inserted in the same transaction into a table protected with `counts => key`, which gives the
-/// place back when the row is deleted.
+/// Reserves `n` places of `limit`, or refuses and names the cheapest plan that allows them. Call it before taking other locks,
+/// and insert the row in the same transaction, into a table protected with `counts => key`; that table gives the place back
+/// when the row is deleted.
 ///
 /// # Errors
-/// `limit_reached` with the plan that unlocks it; broken if `n` is 0 or no plan names `limit`.
+/// `limit_reached` with the plan that allows it; broken if `n` is 0 or no plan has `limit`.
 pub async fn reserve<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit, n: u32) -> Result<(), Error> {
     if n == 0 {
         return Err(Error::broken(format!("a reservation of 0 `{}`; reserve at least 1", limit.0)));
@@ -24,28 +24,28 @@ pub async fn reserve<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit, n: u32) -> 
     }
 }
 
-/// A limit and its use, as `check_limit` tells it.
+/// Result of [`check_limit`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LimitCheck {
-    /// Whether one more fits.
+    /// Whether one more is allowed.
     pub allowed: bool,
-    /// What the plan allows.
+    /// Number that the plan allows.
     pub limit: Cap,
-    /// What counts now.
+    /// Number that counts now.
     pub usage: u64,
 }
 
-/// Whether one more of `limit` fits right now. For showing; only [`reserve`] holds.
+/// Whether `limit` allows one more right now. For display only: only [`reserve`] enforces the limit.
 ///
 /// # Errors
-/// Broken if no plan names `limit`.
+/// Broken if no plan has `limit`.
 pub async fn check_limit<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit) -> Result<LimitCheck, Error> {
     let usage = can.enter(tx)?.limits().usage(can.workspace(), limit.0).await?.ok_or_else(|| unknown(limit))?;
     Ok(LimitCheck { allowed: usage.cap.allows(usage.used + 1), limit: usage.cap, usage: usage.used })
 }
 
-/// The refusal for a full limit: what is used, of what, and which plan has more. The plan may have changed since the call
-/// began; it is named only where the cap is its own.
+/// The refusal for a reached limit. It names the usage, the plan and the cheapest plan that allows more. The plan may have
+/// changed since the call began, so it is named only if the stored cap is its own.
 pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusal {
     let plan = grant.plan();
     let own = usage.is_none_or(|usage| plan.limits.get(key) == Some(&usage.cap));
@@ -69,5 +69,5 @@ pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusa
 }
 
 fn unknown(limit: Limit) -> Error {
-    Error::broken(format!("no plan names the limit `{}`; add it to every plan in product.config.yaml", limit.0))
+    Error::broken(format!("no plan has the limit `{}`; add it to every plan in product.config.yaml", limit.0))
 }

@@ -1,4 +1,4 @@
-//! Making, listing and revoking API keys.
+//! Creates, lists and revokes API keys.
 
 use serde_json::json;
 
@@ -16,11 +16,11 @@ use crate::identity::names::{CreateApiKey, DeleteApiKey, action};
 use crate::store::Tx;
 use crate::tenancy::members;
 
-/// Makes a key. The token is in the answer and nowhere else.
+/// Creates a key. The returned token is not stored and cannot be shown again.
 ///
 /// # Errors
-/// `validation_failed` for the name, an end in the past, or a scope that does not exist or that the caller does not hold;
-/// `too_many_keys`; `forbidden` for a caller that is a key itself.
+/// `validation_failed` for the name, an expiry in the past, or a scope that does not exist or that the caller does not have;
+/// `too_many_keys`; `forbidden` if the caller is an API key.
 pub async fn create(
     can: &Can<CreateApiKey>,
     tx: &mut dyn Tx,
@@ -29,14 +29,16 @@ pub async fn create(
 ) -> Result<(ApiKey, Token), Error> {
     let name = text::line("name", &new.name, 1..=100)?;
     if new.expires_at.is_some_and(|at| at <= can.now()) {
-        return Err(Refusal::field("expires_at", "must be in the future; leave it out for no end").into());
+        return Err(
+            Refusal::field("expires_at", "must be in the future; leave it out for a key that does not expire").into()
+        );
     }
     let mine = members::lock_and_recheck(can, tx).await?;
     let scopes = scopes(can, &mine, new.scopes)?;
     let (workspace, at) = (can.workspace(), can.now());
     let max = settings.max;
     if tx.api_keys().count(workspace, at).await? >= max {
-        let text = format!("{max} keys are in force; revoke some that nobody uses");
+        let text = format!("this workspace has {max} API keys in force, the maximum; revoke some that nobody uses");
         return Err(Refusal::new(&TOO_MANY_KEYS, text).into());
     }
     let Actor::User(created_by) = can.actor() else { return Err(Error::broken("only people make keys")) };
@@ -51,7 +53,7 @@ pub async fn create(
     Ok((key, token))
 }
 
-/// Sorted, each once; every mistake is named by its place.
+/// Checks and sorts the scopes and removes duplicates; every error names the scope's index.
 fn scopes(grant: &Grant, mine: &Role, wanted: Vec<String>) -> Result<Vec<String>, Refusal> {
     if wanted.is_empty() {
         return Err(Refusal::field("scopes", "must name at least one permission; GET …/permissions lists them"));
@@ -59,8 +61,8 @@ fn scopes(grant: &Grant, mine: &Role, wanted: Vec<String>) -> Result<Vec<String>
     let mut problems = Vec::new();
     for (index, scope) in wanted.iter().enumerate() {
         let rule = match grant.roles().registry().iter().find(|permission| permission.name == scope) {
-            None => "is no permission; GET …/permissions lists them",
-            Some(permission) if !mine.bits.has(intern(permission.name)) => "is a permission that you do not hold",
+            None => "is not a permission; GET …/permissions lists them",
+            Some(permission) if !mine.bits.has(intern(permission.name)) => "is a permission that you do not have",
             Some(_) => continue,
         };
         let shown: String = scope.chars().take(100).collect();
@@ -76,7 +78,7 @@ fn scopes(grant: &Grant, mine: &Role, wanted: Vec<String>) -> Result<Vec<String>
     Ok(scopes)
 }
 
-/// The workspace's keys, newest first.
+/// Lists the workspace's keys, newest first.
 pub async fn list(
     can: &Can<EvenReadOnly<CreateApiKey>>,
     tx: &mut dyn Tx,
@@ -85,10 +87,11 @@ pub async fn list(
     Ok(can.enter(tx)?.api_keys().list(can.workspace(), page).await?)
 }
 
-/// Revokes a key: after the commit no call gets in with it, and none that it had let in keeps anything.
+/// Revokes a key. After the commit, calls with the key are refused, and calls that are still running can no longer save
+/// anything.
 ///
 /// # Errors
-/// `not_found`.
+/// `not_found` if the workspace has no such key.
 pub async fn revoke(can: &Can<EvenReadOnly<DeleteApiKey>>, tx: &mut dyn Tx, id: ApiKeyId) -> Result<(), Error> {
     if !can.enter(tx)?.api_keys().revoke(can.workspace(), id, can.now()).await? {
         return Err(Refusal::new(

@@ -1,4 +1,4 @@
-//! Inviting, revoking and accepting.
+//! Creates, lists, revokes and accepts invites.
 
 use serde_json::json;
 
@@ -25,7 +25,8 @@ use crate::tenancy::members::{self, Member, NewMembership};
 use crate::tenancy::names::codes::{ALREADY_MEMBER, INVITE_FOR_ANOTHER, INVITE_UNUSABLE, TOO_MANY_INVITES};
 use crate::tenancy::names::{InviteMember, action, subject};
 
-/// Invites `email` to join as `role`. The token is in nothing but the mail; inviting the same address again sends a new one.
+/// Invites `email` to join with the role `role`. The token is only in the mail; inviting the same address again sends a new
+/// one.
 ///
 /// # Errors
 /// `validation_failed` for the role; `role_above_yours`; `already_member`; `limit_reached` when all seats are taken;
@@ -42,7 +43,9 @@ pub async fn create(
     members::can_assign(&mine, &role).map_err(|refusal| refusal.at("role"))?;
     let (workspace, at) = (can.workspace(), can.now());
     if tx.members().has_email(workspace, &email).await? {
-        let text = format!("{email} belongs to this workspace already; change their role, or restore them, instead");
+        let text = format!(
+            "{email} is already a member of this workspace; change their role, or restore them if they are suspended"
+        );
         return Err(Refusal::new(&ALREADY_MEMBER, text).at("email").into());
     }
     let seats = tx.limits().usage(workspace, SEATS).await?;
@@ -53,7 +56,9 @@ pub async fn create(
     }
     let InviteSettings { life, max_open } = *settings;
     if tx.invites().count_open(workspace, &email, at).await? >= max_open {
-        let text = format!("{max_open} invites are open; revoke some, or wait until they are accepted");
+        let text = format!(
+            "this workspace has {max_open} open invites, the maximum; revoke some, or wait until some are accepted"
+        );
         return Err(Refusal::new(&TOO_MANY_INVITES, text).into());
     }
     let Actor::User(by) = can.actor() else { return Err(Error::broken("only people invite")) };
@@ -76,7 +81,7 @@ pub async fn create(
     Ok((invite, token))
 }
 
-/// What the addressee is sent. `accept_url` ends where the token goes.
+/// Creates the mail to the addressee. `accept_url` must end where the token is to be appended.
 pub fn mail(product: &str, to: Email, workspace: &str, invite: &Invite, token: &Token, accept_url: &str) -> Mail {
     Mail::new(
         to,
@@ -92,7 +97,7 @@ pub fn mail(product: &str, to: Email, workspace: &str, invite: &Invite, token: &
     )
 }
 
-/// The open invites, newest first.
+/// Lists the open invites, newest first.
 pub async fn list(
     can: &Can<EvenReadOnly<InviteMember>>,
     tx: &mut dyn Tx,
@@ -101,10 +106,10 @@ pub async fn list(
     Ok(can.enter(tx)?.invites().list(can.workspace(), page).await?)
 }
 
-/// Revokes an invite: its link is void at once.
+/// Revokes an invite. Its link is invalid at once.
 ///
 /// # Errors
-/// `not_found` when it is not open.
+/// `not_found` if there is no open invite with this id.
 pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: InviteId) -> Result<(), Error> {
     let tx = can.enter(tx)?;
     let revoked = tx.invites().revoke(can.workspace(), id, can.now()).await?;
@@ -118,8 +123,8 @@ pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: 
     Ok(())
 }
 
-/// Somebody signed in who holds an open invite to the address of their account. The scope made of it reaches the workspace, to join
-/// it.
+/// Proof that a signed-in person has an open invite to their account's address. Its scope includes the workspace, so that they
+/// can join it.
 #[derive(Debug)]
 pub struct Invited {
     session: Session,
@@ -129,11 +134,11 @@ pub struct Invited {
 }
 
 impl Invited {
-    /// Looks the token up, on the connection that authenticated the call.
+    /// Looks up the token, on the connection that authenticated the call.
     ///
     /// # Errors
-    /// `not_found` for an unknown token; `invite_for_another` unless the account has the invite's address; `invite_unusable` when
-    /// the invite was used or revoked, or has expired.
+    /// `not_found` for an unknown token; `invite_for_another` if the account has another address than the invite;
+    /// `invite_unusable` if the invite was used or revoked, or has expired.
     pub async fn with(store: &dyn Store, session: &Session, token: &Token) -> Result<Self, Error> {
         let mut lookups = store.lookups(session.ctx(), session.checkout()).await?;
         let found = lookups.invite(&token.hash(), session.user(), session.ctx().now).await?;
@@ -143,11 +148,11 @@ impl Invited {
                 Ok(Self { session: session.clone(), workspace, token: token.hash(), checkout })
             }
             Some(InviteFound::ForAnother) => {
-                let text = "this invite is for another address than that of your account; sign in as, or sign up with, the \
+                let text = "this invite was sent to another address than your account's; sign in or sign up with the \
                             address it was sent to";
                 Err(Refusal::new(&INVITE_FOR_ANOTHER, text).into())
             }
-            Some(InviteFound::Accepted) => Err(unusable("was accepted by you before")),
+            Some(InviteFound::Accepted) => Err(unusable("was already accepted by you")),
             Some(InviteFound::Closed) => Err(unusable("was used or revoked, or has expired")),
             None => {
                 let text = "there is no such invite; use the whole link, or ask for a new one";
@@ -156,7 +161,7 @@ impl Invited {
         }
     }
 
-    /// The workspace to be joined.
+    /// Id of the workspace to be joined.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
@@ -173,11 +178,11 @@ impl Proof for Invited {
     }
 }
 
-/// Makes the addressee a member, in the role that the invite has when it is used. Somebody who belongs already stays what they are.
+/// Makes the addressee a member, with the invite's current role. Somebody who is a member already keeps their role.
 ///
 /// # Errors
-/// `invite_unusable` when it was used, revoked or sent anew meanwhile, or when its inviter may not give that role any more;
-/// `limit_reached` when all seats are taken.
+/// `invite_unusable` if it was used, revoked or sent again in the meantime, or if its creator may no longer assign its role;
+/// `limit_reached` if all seats are taken.
 pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error> {
     let (session, workspace) = (&invited.session, invited.workspace);
     let (user, at) = (session.user(), session.ctx().now);
@@ -185,9 +190,9 @@ pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error>
     if tx.scope().reach() != Reach::both(user, workspace) {
         return Err(StoreError::Scope.into());
     }
-    // One after the other with everything that changes members.
+    // Serialised with all other changes of the workspace's members.
     if !tx.workspaces().lock(workspace).await? {
-        return Err(unusable("leads to a workspace that is gone"));
+        return Err(unusable("is for a workspace that no longer exists"));
     }
     let member = tx.members().find(workspace, user).await?;
     let consumed = tx.invites().consume(workspace, &invited.token, user, at).await?;
@@ -198,11 +203,11 @@ pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error>
     let inviter = tx.members().find(workspace, invite.invited_by).await?;
     let inviter = roles.get(inviter.as_ref().map_or("", |member| &member.role));
     if !inviter.bits.has(InviteMember::bit()) || members::can_assign(inviter, roles.get(&invite.role)).is_err() {
-        return Err(unusable("is from somebody who may not give that role any more"));
+        return Err(unusable("was sent by somebody who may no longer assign its role"));
     }
     take_a_seat(tx, workspace).await?;
     match tx.members().insert(&NewMembership { workspace, user, role: &invite.role, at }).await {
-        // They belong there already, and were not found: nobody is let back in by an invite.
+        // Their membership exists but is not active: an invite must not restore a suspended member.
         Err(StoreError::Conflict(_)) => {
             let text = "your membership of this workspace is suspended; ask one of its owners to restore it";
             return Err(Refusal::new(&INVITE_UNUSABLE, text).into());
@@ -218,7 +223,7 @@ pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error>
     joined.ok_or_else(|| Error::broken("a member is not visible to the transaction that made it"))
 }
 
-/// The addressee can do nothing about plans: they are told whom to ask.
+/// Takes a seat. The addressee cannot change the plan, so the refusal tells them whom to ask.
 async fn take_a_seat(tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<(), Error> {
     let seats = match tx.limits().reserve(workspace, SEATS, 1).await? {
         Reserved::Yes => return Ok(()),

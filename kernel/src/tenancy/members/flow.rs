@@ -1,4 +1,4 @@
-//! Listing members, changing their roles, removing them, leaving.
+//! Lists members, changes their roles, removes them, and lets them leave.
 
 use std::sync::Arc;
 
@@ -17,20 +17,20 @@ use crate::store::Tx;
 use crate::tenancy::names::codes::{LAST_OWNER, ROLE_ABOVE_YOURS};
 use crate::tenancy::names::{ListMembers, RemoveMember, UpdateMember, action, subject};
 
-/// Who belongs to the workspace, in the order in which they joined.
+/// Lists the workspace's members, in the order in which they joined.
 pub async fn list(can: &Can<ListMembers>, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Member>, Error> {
     Ok(can.enter(tx)?.members().list(can.workspace(), page).await?)
 }
 
-/// Where the person belongs and as what, oldest workspace first.
+/// Lists the person's memberships, oldest workspace first.
 pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Membership>, Error> {
     Ok(tx.members().of_user(session.user(), page).await?)
 }
 
-/// Gives `user` another role.
+/// Changes the role of `user`.
 ///
 /// # Errors
-/// `not_found`; `validation_failed` for a role that does not exist; `role_above_yours` if either role is more than the
+/// `not_found`; `validation_failed` for a role that does not exist; `role_above_yours` if the old or the new role is above the
 /// caller's own; `last_owner`.
 pub async fn change_role(can: &Can<UpdateMember>, tx: &mut dyn Tx, user: UserId, role: &str) -> Result<Member, Error> {
     let new = can.roles().named(role)?.clone();
@@ -49,7 +49,7 @@ pub async fn change_role(can: &Can<UpdateMember>, tx: &mut dyn Tx, user: UserId,
     Ok(member)
 }
 
-/// Takes `user` out of the workspace. Their sessions stay, and reach it no longer.
+/// Removes `user` from the workspace. Their sessions remain, without access to the workspace.
 ///
 /// # Errors
 /// `not_found`, `role_above_yours`, `last_owner`.
@@ -60,13 +60,13 @@ pub async fn remove(can: &Can<EvenReadOnly<RemoveMember>>, tx: &mut dyn Tx, user
     take_out(can, tx, &member, action::MEMBER_REMOVE).await
 }
 
-/// Takes the caller out of the workspace. Needs no permission: nobody is kept.
+/// Removes the caller from the workspace. It needs no permission: every member may leave.
 ///
 /// # Errors
-/// `last_owner`; `forbidden` for an API key, which is nobody.
+/// `last_owner`; `forbidden` for an API key, which is not a member.
 pub async fn leave(grant: &Grant, tx: &mut dyn Tx) -> Result<(), Error> {
     let Actor::User(user) = grant.actor() else {
-        let text = "an API key belongs to nobody and cannot leave; revoke it instead";
+        let text = "an API key is not a member and cannot leave; revoke the key instead";
         return Err(Refusal::new(&codes::FORBIDDEN, text).into());
     };
     let tx = grant.enter(tx)?;
@@ -82,13 +82,13 @@ async fn take_out(grant: &Grant, tx: &mut dyn Tx, member: &Member, action: &'sta
     Ok(())
 }
 
-/// Locks the workspace against other changes of its members and gives the role that the caller has now, if it still holds
-/// `P`: the proof was made when the call began.
+/// Locks the workspace against other changes of its members, and returns the caller's current role if it still has `P`. The
+/// proof was made when the call began, and may be outdated.
 pub(crate) async fn lock_and_recheck<P: Permission>(can: &Can<P>, tx: &mut dyn Tx) -> Result<Arc<Role>, Error> {
     let tx = can.enter(tx)?;
     tx.workspaces().lock(can.workspace()).await?;
     let Actor::User(user) = can.actor() else {
-        let text = "API keys do not manage people; sign in as somebody who may";
+        let text = "an API key cannot manage members, invites or API keys; sign in as a person with this permission";
         return Err(Refusal::new(&codes::FORBIDDEN, text).into());
     };
     let member = tx.members().find(can.workspace(), user).await?.ok_or_else(gone)?;
@@ -96,12 +96,13 @@ pub(crate) async fn lock_and_recheck<P: Permission>(can: &Can<P>, tx: &mut dyn T
     if role.bits.has(P::bit()) { Ok(role) } else { Err(gone().into()) }
 }
 
-/// Whether somebody of role `mine` may give or take `other`: neither its rank nor anything it may do is above theirs.
+/// Whether somebody with the role `mine` may assign or remove the role `other`: neither its rank nor any of its permissions
+/// may be above theirs.
 pub(crate) fn can_assign(mine: &Role, other: &Role) -> Result<(), Refusal> {
     if other.rank >= mine.rank && mine.bits.contains(&other.bits) {
         return Ok(());
     }
-    let text = format!("the role `{}` is more than your own, `{}`; ask somebody who has it", other.name, mine.name);
+    let text = format!("the role `{}` is above your own role `{}`; ask somebody who has it", other.name, mine.name);
     Err(Refusal::new(&ROLE_ABOVE_YOURS, text))
 }
 
@@ -109,7 +110,7 @@ async fn keep_an_owner(grant: &Grant, tx: &mut dyn Tx, member: &Member) -> Resul
     if member.role != OWNER || tx.members().has_other_with_role(grant.workspace(), OWNER, member.user).await? {
         return Ok(());
     }
-    let text = "a workspace always has an owner, and this is its last; make somebody else an owner first";
+    let text = "this is the workspace's last owner, and it must have one; make another member an owner first";
     Err(Refusal::new(&LAST_OWNER, text).into())
 }
 
@@ -131,5 +132,8 @@ fn missing() -> Refusal {
 }
 
 fn gone() -> Refusal {
-    Refusal::new(&codes::FORBIDDEN, "you no longer hold this permission here; reload, or ask an owner")
+    Refusal::new(
+        &codes::FORBIDDEN,
+        "you no longer have this permission in this workspace; reload, or ask an owner for it",
+    )
 }

@@ -1,4 +1,4 @@
-//! Creating, reading and renaming workspaces.
+//! Creates, reads and renames workspaces.
 
 use chrono::{DateTime, Utc};
 
@@ -19,21 +19,21 @@ use crate::tenancy::members::NewMembership;
 use crate::tenancy::names::codes::SLUG_TAKEN;
 use crate::tenancy::names::{ReadWorkspace, UpdateWorkspace, action, subject};
 
-/// Who creates a workspace.
+/// The person who creates a workspace.
 pub(crate) struct Creator<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) user: UserId,
     pub(crate) actor: Actor,
 }
 
-/// What a new workspace is to be called, and whether its slug may be varied.
+/// Name and slug of a new workspace. With `exact` the slug must be free; otherwise a suffix is added to a taken slug.
 pub(crate) struct NameChoice {
     pub(crate) name: WorkspaceName,
     pub(crate) slug: Slug,
     pub(crate) exact: bool,
 }
 
-/// A workspace that a signed-in person is about to create. Its id is new: the scope made of it reaches no existing workspace.
+/// A workspace that a signed-in person is about to create. Its id is new, so its scope includes no existing workspace.
 #[derive(Debug)]
 pub struct WorkspaceCreation {
     session: Session,
@@ -41,12 +41,12 @@ pub struct WorkspaceCreation {
 }
 
 impl WorkspaceCreation {
-    /// By the person who is signed in.
+    /// Prepares the creation by the signed-in person.
     pub fn by(session: &Session) -> Self {
         Self { session: session.clone(), workspace: WorkspaceId::generate(session.ctx().now) }
     }
 
-    /// The workspace's id to be.
+    /// Id of the workspace to be created.
     pub fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
@@ -63,10 +63,10 @@ impl Proof for WorkspaceCreation {
     }
 }
 
-/// Creates the workspace; the person becomes its owner.
+/// Creates a workspace; the person becomes its owner.
 ///
 /// # Errors
-/// `slug_taken` when `slug` was asked for and belongs to another workspace.
+/// `slug_taken` if `slug` was given and belongs to another workspace.
 pub async fn create(
     creation: &WorkspaceCreation,
     tx: &mut dyn Tx,
@@ -81,7 +81,7 @@ pub async fn create(
         .await
 }
 
-/// The one way in which a workspace comes to be: slug, row, owner, usage counters, audit entry and event together.
+/// Creates a workspace with its slug, owner, usage counters, audit entry and event. Every workspace is created here.
 pub(crate) async fn create_workspace(
     catalog: &Catalog,
     creator: &Creator<'_>,
@@ -93,7 +93,7 @@ pub(crate) async fn create_workspace(
     let slug = claim(tx, id, choice.slug, choice.exact, at).await?;
     let new = NewWorkspace { id, slug: &slug, name: &choice.name, created_by: creator.actor, at };
     tx.workspaces().insert(&new).await?;
-    tx.limits().create_counters(id, &catalog.free().limits).await?; // first: the owner takes a seat
+    tx.limits().create_counters(id, &catalog.free().limits).await?; // before the owner, who takes a seat
     tx.members().insert(&NewMembership { workspace: id, user: creator.user, role: OWNER, at }).await?;
     let entry = AuditEntry::new(creator.ctx, creator.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
     tx.records().audit(entry);
@@ -130,15 +130,15 @@ fn missing() -> Error {
     Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into()
 }
 
-/// The workspaces the person belongs to.
+/// Lists the workspaces that the person is a member of.
 pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Workspace>, Error> {
     Ok(tx.workspaces().of_user(session.user(), page).await?)
 }
 
-/// Changes name and slug; neither given changes nothing. The old slug keeps leading to the workspace.
+/// Changes name and slug. Without a new name or slug nothing is changed. The old slug keeps working.
 ///
 /// # Errors
-/// `slug_taken` when the new slug belongs to another workspace.
+/// `slug_taken` if the new slug belongs to another workspace.
 pub async fn rename(can: &Can<UpdateWorkspace>, tx: &mut dyn Tx, rename: Rename) -> Result<Workspace, Error> {
     let (id, at) = (can.workspace(), can.now());
     let tx = can.enter(tx)?;
