@@ -118,7 +118,7 @@ impl ProductConfig {
     }
 }
 
-/// The file's sections. Problems between plans are found by the catalog; the spans tell where each plan stands.
+/// The sections of the file. The catalog finds errors across plans; the spans give the line of each plan.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

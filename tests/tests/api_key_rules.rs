@@ -59,7 +59,7 @@ async fn a_key_holds_nothing_that_its_maker_does_not() -> TestResult {
         let fields = refused.body["error"]["fields"].as_array().ok_or("fields")?;
         assert_eq!(fields.iter().map(|field| &field["field"]).collect::<Vec<_>>(), wrong, "{}", refused.text);
         for field in fields {
-            assert!(field["message"].as_str().is_some_and(|text| text.contains("do not hold")), "{field}");
+            assert!(field["message"].as_str().is_some_and(|text| text.contains("do not have")), "{field}");
         }
     }
     assert_eq!(app.count("SELECT count(*) FROM kernel.api_keys").await?, 0);

@@ -83,7 +83,7 @@ async fn development_mode_seeds_once_keeps_its_data_and_ends_what_it_started() -
 #[tokio::test]
 async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
     for (command, environment, says) in [
-        ("dance", vec![], "there are: serve, migrate [--dry-run], doctor"),
+        ("dance", vec![], "use serve, migrate [--dry-run], doctor"),
         ("doctor", vec![], "OWNER_DATABASE_URL is not set; set it to postgres://"),
         ("migrate", vec![], "OWNER_DATABASE_URL is not set; set it to postgres://"),
         ("serve", vec![("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x")], "SYSTEM_DATABASE_URL is not set"),

@@ -46,9 +46,9 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     let expected =
         Explanation { permission: UpdateWorkspace::NAME, role, held: true, by: Some("*".to_owned()), holders };
     assert_eq!(explained, expected);
-    assert_eq!(explained.to_string(), "`workspace.update` is held by `owner` through `*`");
+    assert_eq!(explained.to_string(), "`owner` has `workspace.update` through `*`");
     let missing = Explanation { role: "viewer".to_owned(), held: false, by: None, ..expected };
-    assert_eq!(missing.to_string(), "`workspace.update` is not held by `viewer`; it is by owner, admin");
+    assert_eq!(missing.to_string(), "`viewer` does not have `workspace.update`; roles that do: owner, admin");
     Ok(())
 }
 

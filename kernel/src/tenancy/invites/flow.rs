@@ -230,8 +230,9 @@ async fn take_a_seat(tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<(), Erro
         Reserved::Full(Usage { cap: Cap::Finite(cap), .. }) => format!("all {cap} seats"),
         Reserved::Full(_) | Reserved::Unknown => "all seats".to_owned(),
     };
-    let text =
-        format!("{seats} of this workspace are taken; ask whoever invited you to free one or take a larger plan");
+    let text = format!(
+        "{seats} of this workspace are taken; ask the person who invited you to free one or take a larger plan"
+    );
     Err(Refusal::new(&LIMIT_REACHED, text).into())
 }
 
