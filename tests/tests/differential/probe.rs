@@ -128,9 +128,9 @@ impl<B: Backend> Side<'_, B> {
                 self.said(tx.inbox().receive("probe", &event, at).await)
             }
             23 => {
-                let mut claimed = tx.inbox().claim(100, at, at + TimeDelta::minutes(i64::from(word))).await;
+                let mut claimed = tx.inbox().claim("probe", 100, at, at + TimeDelta::minutes(i64::from(word))).await;
                 if let Ok(claimed) = &mut claimed {
-                    claimed.sort_by(|a, b| (&a.provider, &a.event_id).cmp(&(&b.provider, &b.event_id)));
+                    claimed.events.sort_by(|a, b| (&a.provider, &a.event_id).cmp(&(&b.provider, &b.event_id)));
                 }
                 self.said(claimed)
             }
