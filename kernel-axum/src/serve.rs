@@ -59,13 +59,17 @@ pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) ->
     });
     let shutdown_timeout = app.api().http().request_timeout + Duration::from_secs(5);
     let connections = accept(listener, app.into_router(), signal).await;
+    // The processor releases its claims now, while the requests finish.
     drop(stop);
-    if tokio::time::timeout(shutdown_timeout, connections.shutdown()).await.is_err() {
+    let deadline = tokio::time::Instant::now() + shutdown_timeout;
+    if tokio::time::timeout_at(deadline, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients did not finish in time and were left");
     }
-    if let Some(processor) = processor {
-        // Events that this round does not finish are claimed again when their lease expires.
-        let _ = tokio::time::timeout(shutdown_timeout, processor).await;
+    if let Some(mut processor) = processor
+        && tokio::time::timeout_at(deadline, &mut processor).await.is_err()
+    {
+        processor.abort();
+        tracing::warn!("a billing event did not finish in time; it is taken over when its lease ends");
     }
     Ok(())
 }

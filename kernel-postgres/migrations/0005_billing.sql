@@ -34,14 +34,14 @@ CREATE TABLE kernel.webhook_inbox (
     payload         jsonb       NOT NULL,
     state           text        NOT NULL DEFAULT 'RECEIVED'
                     CHECK (state IN ('RECEIVED', 'PROCESSING', 'PROCESSED', 'FAILED')),
-    attempts        int         NOT NULL DEFAULT 0,
-    error           text,
+    attempts        int         NOT NULL DEFAULT 0, -- claims; also what a holder proves its claim with
+    error           text,                           -- of the last attempt that failed, or why it is a dead letter
     due_at          timestamptz, -- RECEIVED: at once; FAILED: when to try again; PROCESSING: when its lease ends; NULL: never
     received_at     timestamptz NOT NULL,
     finished_at     timestamptz,
     PRIMARY KEY (provider, event_id, event_created)
 ) PARTITION BY RANGE (event_created);
-CREATE INDEX webhook_inbox_due ON kernel.webhook_inbox (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_inbox_due ON kernel.webhook_inbox (provider, due_at, event_created) WHERE due_at IS NOT NULL;
 SELECT kernel.protect_global('kernel.webhook_inbox');
 GRANT SELECT, INSERT, UPDATE ON kernel.webhook_inbox TO kernel_system; -- and nothing to requests
 

@@ -1,11 +1,16 @@
 //! Stripe's events: verified, kept once, applied once, in any order.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use saas_kernel::clock::{Clock, SystemClock};
 use saas_kernel_tests::teammates::{join, user_id};
 use saas_kernel_tests::{Answer, TestApp, TestResult, WEBHOOK_SECRET, eventually, subscription_event};
 use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 const KEPT: &str = "SELECT count(*) FROM kernel.webhook_inbox";
 const WAITING: &str = "SELECT count(*) FROM kernel.webhook_inbox WHERE state IN ('RECEIVED', 'PROCESSING')";
@@ -192,6 +197,70 @@ async fn an_event_of_a_processor_that_died_is_taken_over() -> TestResult {
     assert_eq!(app.count("SELECT attempts::bigint FROM kernel.webhook_inbox WHERE state = 'PROCESSED'").await?, 2);
     assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "starter");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_event_whose_attempts_all_ended_without_an_outcome_becomes_a_dead_letter() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let log = Log::default();
+    let _guard = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).set_default();
+    let event = subscription_event("evt_1", "created", &ada.workspace_id, "price_starter_month", "active", 0);
+    // As the last of 20 processes leaves it that ended while processing it.
+    let mut admin = app.db.admin().await?;
+    sqlx::query(
+        "INSERT INTO kernel.webhook_inbox (provider, event_id, event_created, kind, payload, state, attempts, received_at, due_at)
+         VALUES ('stripe', 'evt_1', now(), 'customer.subscription.created', $1, 'PROCESSING', 20, now(), now() - interval '1 second')",
+    )
+    .bind(&event)
+    .execute(&mut admin)
+    .await?;
+    let processor = app.kernel.billing_processor().ok_or("a processor")?;
+    for _ in 0..2 {
+        processor.drain().await?;
+    }
+    let row: (String, i32, bool, bool, String) = sqlx::query_as(
+        "SELECT state, attempts, due_at IS NULL, finished_at IS NOT NULL, coalesce(error, '') FROM kernel.webhook_inbox",
+    )
+    .fetch_one(&mut admin)
+    .await?;
+    assert!(row.0 == "FAILED" && row.1 == 20 && row.2 && row.3, "{row:?}");
+    for says in ["the process ended during every attempt", "then make it due"] {
+        assert!(row.4.contains(says), "{row:?}");
+    }
+    assert_eq!(ada.get(&ada.at("")).await?.body["plan"], "free");
+    let log = log.text();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("evt_1") && errors[0].contains(&row.4), "{log}");
+    Ok(())
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test]

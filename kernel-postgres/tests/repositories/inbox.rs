@@ -17,9 +17,9 @@ fn event(id: &str, created_at: DateTime<Utc>) -> ProviderEvent {
 
 async fn claim(world: &World, n: u32, at: DateTime<Utc>) -> Result<Vec<ClaimedEvent>, StoreError> {
     let mut tx = world.system().await?;
-    let claimed = tx.inbox().claim(n, at, at + TimeDelta::minutes(5)).await?;
+    let claim = tx.inbox().claim(PROVIDER, n, at, at + TimeDelta::minutes(5)).await?;
     tx.commit().await?;
-    Ok(claimed)
+    Ok(claim.events)
 }
 
 async fn finish(world: &World, event: &ClaimedEvent, how: &Ended, at: DateTime<Utc>) -> Result<bool, StoreError> {
@@ -48,7 +48,7 @@ pub(crate) async fn suite() -> Outcome {
         };
         let write = match call {
             0 => tx.inbox().receive(PROVIDER, &older, now).await.map(drop),
-            1 => tx.inbox().claim(1, now, now).await.map(drop),
+            1 => tx.inbox().claim(PROVIDER, 1, now, now).await.map(drop),
             _ => tx.inbox().finish(&claimed, &Ended::Processed, now).await.map(drop),
         };
         refused(tx, write).await;
@@ -59,9 +59,14 @@ pub(crate) async fn suite() -> Outcome {
     assert!(tx.inbox().receive(PROVIDER, &older, now).await?);
     drop(tx);
     let mut tx = world.system().await?;
-    for (event, provider, new) in
-        [(&newer, PROVIDER, true), (&older, PROVIDER, true), (&older, PROVIDER, false), (&older, "another", true)]
-    {
+    let second_older = ProviderEvent { id: "evt_second".to_owned(), ..older.clone() };
+    for (event, provider, new) in [
+        (&newer, PROVIDER, true),
+        (&older, PROVIDER, true),
+        (&older, PROVIDER, false),
+        (&second_older, PROVIDER, true),
+        (&older, "another", true),
+    ] {
         assert_eq!(tx.inbox().receive(provider, event, now).await?, new, "{event:?} of {provider}");
     }
     tx.commit().await?;
@@ -85,10 +90,12 @@ pub(crate) async fn suite() -> Outcome {
     assert!(finish(&world, second, &failed, now).await?);
     assert_eq!(claim(&world, 9, now + minute).await?, []);
     let again = claim(&world, 9, now + minute * 2).await?;
-    assert_eq!(again.iter().map(|e| (e.attempt, &e.provider)).collect::<Vec<_>>(), [(2, &second.provider)]);
+    assert_eq!(again.iter().map(|e| (e.attempt, &e.event_id)).collect::<Vec<_>>(), [(2, &second.event_id)]);
     assert!(!finish(&world, second, &Ended::Processed, now).await?, "that attempt is over");
-    let over = claim(&world, 9, now + minute * 10).await?;
-    assert_eq!(over.iter().map(|e| e.attempt).collect::<Vec<_>>(), [3, 2], "both leases have run out");
+    let mut over = claim(&world, 9, now + minute * 10).await?;
+    assert_eq!(over.len(), 1, "an abandoned event is claimed alone");
+    over.extend(claim(&world, 9, now + minute * 10).await?);
+    assert_eq!(over.iter().map(|e| e.attempt).collect::<Vec<_>>(), [2, 3], "both leases have run out");
     let never = Ended::Failed { error: "no".to_owned(), retry_at: None };
     for event in &over {
         let mut tx = world.system().await?;

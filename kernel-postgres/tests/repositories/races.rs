@@ -169,7 +169,7 @@ async fn events() -> Outcome {
     assert_eq!(winners(won)?, 1, "one event, kept once");
     let won = join_all((0..N).map(|_| async {
         let mut tx = world.system().await?;
-        let claimed = tx.inbox().claim(1, now, now + TimeDelta::minutes(5)).await?;
+        let claimed = tx.inbox().claim("conformance", 1, now, now + TimeDelta::minutes(5)).await?;
         tx.commit().await?;
         Ok(!claimed.is_empty())
     }))

@@ -1,34 +1,40 @@
-//! Works the webhook inbox off: claims, applies each event in a transaction of its own, and marks it in the same one.
+//! Works off the webhook inbox of one provider: claims due events in batches and applies each in a transaction of its own,
+//! which also marks it as processed.
 
 mod apply;
+mod batch;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use self::batch::Batch;
 use crate::access::catalog::Catalog;
 use crate::base::clock::Clock;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Explained, Refusal, codes};
-use crate::billing::inbox::{ClaimedEvent, Outcome, backoff};
+use crate::billing::inbox::Claim;
 use crate::billing::provider::{BillingProvider, ProviderEvent};
 use crate::store::SystemStore;
 
 /// How many events one claim takes.
 const BATCH: u32 = 20;
-/// How long a claim holds. An event that takes longer is let go by whoever finds it taken over: nothing happens twice.
-const LEASE: TimeDelta = TimeDelta::minutes(5);
-/// How long a round may take before it is given up: the database may be gone without saying so.
-const ROUND: Duration = Duration::from_secs(120);
+/// How long a claim holds without a heartbeat: after a crash, the claimed events wait for so long.
+const LEASE: Duration = Duration::from_secs(30);
 /// How far ahead of our clock a provider may date its events.
 const AHEAD: TimeDelta = TimeDelta::days(1);
-/// How often it looks without being woken: events that failed, and those of a processor that died.
+/// How often it looks without being woken: for events that failed, and those of a processor that died.
 const POLL: Duration = Duration::from_secs(5);
+/// The part of the system that its transactions name.
+const PART: &str = "billing processor";
 
-/// The receiver's and the processor's side of the inbox. Any number of processes may run one.
+/// Receives the events of one provider and works them off. Each provider has its own; any number of processes may run one
+/// for the same provider.
 #[derive(Clone)]
 pub struct Processor {
     clock: Arc<dyn Clock>,
@@ -36,6 +42,7 @@ pub struct Processor {
     system: Arc<dyn SystemStore>,
     provider: Arc<dyn BillingProvider>,
     wake: Arc<Notify>,
+    lease: Duration,
 }
 
 impl Processor {
@@ -46,7 +53,14 @@ impl Processor {
         system: Arc<dyn SystemStore>,
         provider: Arc<dyn BillingProvider>,
     ) -> Self {
-        Self { clock, catalog, system, provider, wake: Arc::default() }
+        Self { clock, catalog, system, provider, wake: Arc::default(), lease: LEASE }
+    }
+
+    /// Sets how long a claim holds without a heartbeat; 30 seconds by default. Heartbeats come six times as often.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
     }
 
     /// Whose events it takes.
@@ -74,59 +88,93 @@ impl Processor {
     }
 
     /// Runs until `stop`. An error is logged and the next round tries again: the loop itself never ends by one.
+    ///
+    /// After `stop` it releases the claims that it has not begun, finishes the event in progress and returns. Dropped before
+    /// that, it abandons that event, which is taken over when its lease ends.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
-        let mut stop = std::pin::pin!(stop);
+        let (request, requested) = watch::channel(false);
+        let mut rounds = pin!(self.rounds(Stop(requested)));
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = &mut rounds => return,
+        }
+        request.send_replace(true);
+        rounds.await;
+    }
+
+    /// Processes everything that is due and tells how many events it took.
+    ///
+    /// # Errors
+    /// What the system of record says. What was claimed then is released, or its lease ends.
+    pub async fn drain(&self) -> Result<usize, Error> {
+        let (_request, requested) = watch::channel(false);
+        self.drain_until(&mut Stop(requested)).await
+    }
+
+    async fn rounds(&self, mut stop: Stop) {
         loop {
-            let round = async {
-                match tokio::time::timeout(ROUND, self.drain()).await {
-                    Err(_elapsed) => tracing::error!("billing events take too long; trying again"),
-                    Ok(Ok(0)) => {}
-                    Ok(Ok(count)) => tracing::debug!(count, "billing events processed"),
-                    Ok(Err(error)) => {
-                        tracing::warn!(error = %Explained(&error), "billing events could not be processed; trying again")
-                    }
+            match self.drain_until(&mut stop).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "billing events processed"),
+                Err(error) => {
+                    tracing::warn!(error = %Explained(&error), "billing events could not be processed; trying again");
                 }
-            };
-            // A round is not interrupted: what it claimed, it finishes.
-            round.await;
+            }
             tokio::select! {
-                () = &mut stop => return,
+                () = stop.requested() => return,
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
     }
 
-    /// Processes everything that is due and tells how many events it took.
-    pub async fn drain(&self) -> Result<usize, Error> {
+    async fn drain_until(&self, stop: &mut Stop) -> Result<usize, Error> {
         let mut count = 0;
-        loop {
-            let now = self.clock.now();
-            let mut tx = self.system.begin("billing processor").await?;
-            let claimed = tx.inbox().claim(BATCH, now, now + LEASE).await?;
-            tx.commit().await?;
-            if claimed.is_empty() {
-                return Ok(count);
+        while !stop.is_requested() {
+            let claimed_at = Instant::now();
+            // The database may be gone without saying so.
+            let claim = tokio::time::timeout(self.lease, self.claim()).await;
+            let claim = claim.map_err(|_elapsed| Error::broken("claiming events took longer than their lease"))??;
+            if claim.is_empty() {
+                break;
             }
-            count += claimed.len();
-            for event in &claimed {
-                self.process(event).await?;
-            }
+            count += Batch::new(self, claim.events, claimed_at).work_off(stop).await?;
         }
+        Ok(count)
     }
 
-    async fn process(&self, event: &ClaimedEvent) -> Result<(), Error> {
-        // A task of its own: an event that panics fails, and the others go on.
-        let (this, own) = (self.clone(), event.clone());
-        let applied = tokio::spawn(async move { this.apply(&own).await }).await;
-        let Err(error) = applied.unwrap_or_else(|panic| Err(Error::broken(panic))) else { return Ok(()) };
-        let text = Explained(&error).to_string();
-        tracing::warn!(event = %event.event_id, kind = %event.kind, attempt = event.attempt, error = %text, "billing event failed");
+    async fn claim(&self) -> Result<Claim, Error> {
         let now = self.clock.now();
-        let outcome = Outcome::Failed { error: text, retry_at: backoff(event.attempt).map(|wait| now + wait) };
-        let mut tx = self.system.begin("billing processor").await?;
-        tx.inbox().finish(event, &outcome, now).await?;
-        Ok(tx.commit().await?)
+        let mut tx = self.system.begin(PART).await?;
+        let claim = tx.inbox().claim(self.provider.name(), BATCH, now, now + self.lease).await?;
+        tx.commit().await?;
+        for letter in &claim.dead_letters {
+            tracing::error!(
+                provider = letter.provider,
+                event = letter.event_id,
+                kind = letter.kind,
+                attempts = letter.attempts,
+                error = letter.error,
+                "billing event is a dead letter: it is not tried again"
+            );
+        }
+        Ok(claim)
+    }
+}
+
+/// Whether the processor was asked to stop.
+struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when it was, at once if that is past.
+    async fn requested(&mut self) {
+        // Without its sender nobody waits for the processor any more.
+        drop(self.0.wait_for(|requested| *requested).await);
     }
 }
 

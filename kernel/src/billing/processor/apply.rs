@@ -1,6 +1,6 @@
 //! What one event changes, in one transaction that also marks it as processed.
 
-use super::Processor;
+use super::{PART, Processor};
 use crate::audit::AuditEntry;
 use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
@@ -17,7 +17,7 @@ impl Processor {
     /// Does nothing if the event was taken over meanwhile.
     pub(super) async fn apply(&self, event: &ClaimedEvent) -> Result<(), Error> {
         let fact = self.provider.read(&event.kind, &event.payload).map_err(Error::broken)?;
-        let mut tx = self.system.begin("billing processor").await?;
+        let mut tx = self.system.begin(PART).await?;
         let now = self.clock.now();
         // First, because it locks the event: whoever finds it taken over stops before changing anything.
         if !tx.inbox().finish(event, &Outcome::Processed, now).await? {
