@@ -13,7 +13,6 @@ use chrono::TimeDelta;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use self::batch::Batch;
 use crate::access::catalog::Catalog;
 use crate::base::clock::Clock;
 use crate::base::ctx::Ctx;
@@ -139,7 +138,7 @@ impl Processor {
             if claim.is_empty() {
                 break;
             }
-            count += Batch::new(self, claim.events, claimed_at).work_off(stop).await?;
+            count += self.work_off(claim.events, claimed_at, stop).await?;
         }
         Ok(count)
     }

@@ -16,8 +16,24 @@ const HEARTBEATS_PER_LEASE: u32 = 6;
 /// How long one attempt may take before it is ended and counts as failed.
 const ATTEMPT: Duration = Duration::from_secs(120);
 
+impl Processor {
+    /// Processes what was claimed at `claimed_at` or after it, until `stop`, and tells how many events it began. Those that it
+    /// did not begin are released.
+    ///
+    /// # Errors
+    /// When the leases have ended because no heartbeat got through.
+    pub(super) async fn work_off(
+        &self,
+        events: Vec<ClaimedEvent>,
+        claimed_at: Instant,
+        stop: &mut Stop,
+    ) -> Result<usize, Error> {
+        Batch::new(self, events, claimed_at).work_off(stop).await
+    }
+}
+
 /// Claimed events of which one is in progress.
-pub(super) struct Batch<'a> {
+struct Batch<'a> {
     processor: &'a Processor,
     /// Claimed and not begun.
     waiting: VecDeque<ClaimedEvent>,
@@ -28,7 +44,7 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// What was claimed at `claimed_at` or after it.
-    pub(super) fn new(processor: &'a Processor, events: Vec<ClaimedEvent>, claimed_at: Instant) -> Self {
+    fn new(processor: &'a Processor, events: Vec<ClaimedEvent>, claimed_at: Instant) -> Self {
         let every = (processor.lease / HEARTBEATS_PER_LEASE).max(Duration::from_millis(1));
         let mut heartbeats = tokio::time::interval_at(claimed_at + every, every);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -36,7 +52,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Processes the events until `stop` and tells how many it began. Those that it did not begin are released.
-    pub(super) async fn work_off(mut self, stop: &mut Stop) -> Result<usize, Error> {
+    async fn work_off(mut self, stop: &mut Stop) -> Result<usize, Error> {
         let (mut begun, mut ended) = (0, Ok(()));
         while ended.is_ok()
             && !stop.is_requested()
