@@ -160,6 +160,14 @@ defects! {
         CREATE TRIGGER lose BEFORE INSERT ON kernel.audit_log FOR EACH ROW EXECUTE FUNCTION app.lose()";
     an_answer_before_the_commit_is_found breaks "the answer tells what was kept" by AnswersBeforeTheCommit;
 
+    locks_in_another_order_are_found breaks "nobody waits in a circle"
+        with "CREATE FUNCTION app.lock_others() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM FROM app.items WHERE workspace_id = NEW.workspace_id FOR UPDATE;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER lock_others AFTER INSERT ON app.items FOR EACH ROW EXECUTE FUNCTION app.lock_others()";
+
     rows_that_everybody_sees_are_found breaks "no row of another workspace is seen"
         with "CREATE POLICY anyone ON app.items FOR SELECT TO kernel_app USING (true)";
 }

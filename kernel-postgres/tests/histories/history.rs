@@ -107,11 +107,15 @@ impl History {
             },
             Some(Err(Error::Broken(source))) => format!("broken: {source}"),
         };
-        // Refusals and collisions with others are normal; anything else is not.
+        // Refusals, and waiting for others in vain, are normal; anything else is not.
         match ended {
             Some(Err(Error::Broken(_))) => self.report_violation("no step breaks", format!("{:?}: {how}", step.what)),
             Some(Err(Error::Store(StoreError::Backend(_) | StoreError::Unavailable(_) | StoreError::Scope))) => {
                 self.report_violation("no step breaks", format!("{:?}: {how}", step.what));
+            }
+            // At READ COMMITTED nothing but a deadlock is answered like this.
+            Some(Err(Error::Store(StoreError::Serialization))) => {
+                self.report_violation("nobody waits in a circle", format!("{:?}: a deadlock", step.what));
             }
             _ => {}
         }

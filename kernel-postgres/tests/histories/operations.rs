@@ -144,24 +144,28 @@ impl Plan {
 fn rush(rng: &mut StdRng, workspace: usize) -> Vec<(Who, What)> {
     let [owner, other, teammate] = MEMBERS[workspace].map(|(person, _)| person);
     let all = |what| [owner, other, teammate].map(|person| (Who::Person(person), what)).to_vec();
-    match rng.random_range(0..13) {
+    match rng.random_range(0..15) {
         0 => all(What::Insert { reserve: 0, rows: 1 }),
         1 => all(What::Insert { reserve: 1, rows: 1 }),
         2 => all(What::InsertOnce { key: 0 })[..1].to_vec(),
         3 => all(What::Accept { nth: rng.random_range(0..4) }),
-        4 => all(What::Process { ahead: false }),
         // Both owners at once.
-        5 => all(What::Leave)[..2].to_vec(),
-        6 => vec![
+        4 => all(What::Leave)[..2].to_vec(),
+        5 => vec![
             (Who::Person(owner), What::Remove { whom: other }),
             (Who::Person(other), What::ChangeRole { whom: owner, role: 3 }),
             (Who::Person(other), What::Leave),
         ],
         // Whoever loses their standing, and what they do meanwhile.
-        7 | 8 => vec![
+        6 | 7 => vec![
             (Who::Person(teammate), What::Insert { reserve: 0, rows: 1 }),
             (Who::Person(owner), What::Remove { whom: teammate }),
             (Who::Person(owner), What::ChangeRole { whom: teammate, role: 3 }),
+        ],
+        8 => vec![
+            (Who::Person(owner), What::Insert { reserve: 0, rows: 1 }),
+            (Who::Person(other), What::Delete),
+            (Who::Person(teammate), What::SoftDelete),
         ],
         // A link is replaced while it is followed, or followed again.
         9 | 10 => vec![
@@ -169,6 +173,7 @@ fn rush(rng: &mut StdRng, workspace: usize) -> Vec<(Who, What)> {
             (Who::Person(owner), What::Invite { whom: INVITED[workspace][0].0, role: 3 }),
             (Who::Person(other), What::Remove { whom: INVITED[workspace][0].0 }),
         ],
+        11 | 12 => all(What::Process { ahead: false }),
         _ => vec![
             (Who::Key(workspace), What::Insert { reserve: 0, rows: 1 }),
             (Who::Person(owner), What::RevokeKey { nth: workspace }),
