@@ -20,7 +20,7 @@ pub use crate::identity::IdentityRepositories;
 pub use crate::tenancy::TenancyRepositories;
 pub use scope::{Proof, Reach, Scope};
 
-/// Port: the database, as used by requests. It cannot begin a transaction that sees every workspace.
+/// The database, as used by requests. It cannot begin a transaction that sees every workspace.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees only the rows in `scope`.
@@ -32,7 +32,7 @@ pub trait Store: Send + Sync + 'static {
     async fn ready(&self) -> Result<(), StoreError>;
 }
 
-/// Port: the database, as used by workers, the webhook receiver and staff routes. It is a type of its own with a database role
+/// The database, as used by workers, the webhook receiver and staff routes. It is a type of its own with a database role
 /// of its own, so that a request cannot reach it by passing a wrong argument.
 #[async_trait]
 pub trait SystemStore: Send + Sync + 'static {
