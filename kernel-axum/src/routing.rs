@@ -54,7 +54,7 @@ impl Routes {
 /// [`Allow<P>`](crate::Allow) requires as `x-permission`.
 ///
 /// ```
-/// use saas_kernel::access::{ReadWorkspace, UpdateWorkspace};
+/// use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
 /// use saas_kernel_axum::{Allow, OpenApiRouter, routes};
 ///
 /// #[utoipa::path(get, path = "/motto")]
