@@ -2,7 +2,6 @@
 //! use no other module of the crate.
 
 pub mod actor;
-pub mod checkout;
 pub mod clock;
 pub mod ctx;
 pub mod error;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::access::catalog::Catalog;
-use crate::access::{PermissionInfo, Policy, Roles};
+use crate::access::{Call, PermissionInfo, Policy, Roles};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Refusal};
@@ -15,8 +15,9 @@ use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
 use crate::config::ProductConfig;
 use crate::guard::rate_limit::{Bucket, RateLimiter, refusal};
-use crate::hooks::{Hooks, NoHooks, SignedUp};
-use crate::identity::authenticate::{Authenticator, Caller, Keep, KeyCaller};
+use crate::hooks::{Hooks, SignedUp};
+use crate::identity::authenticate::{Authenticator, Caller, Entry, Keep};
+use crate::identity::credential::Credential;
 use crate::identity::login::{self, LoggedIn, VerifiedLogin};
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::password::{Password, Passwords};
@@ -38,7 +39,7 @@ struct Inner {
     store: Arc<dyn Store>,
     system: Option<Arc<dyn SystemStore>>,
     billing: Option<Arc<dyn BillingProvider>>,
-    hooks: Arc<dyn Hooks>,
+    hooks: Vec<Arc<dyn Hooks>>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
@@ -54,7 +55,7 @@ impl Kernel {
             store: None,
             system: None,
             billing: None,
-            hooks: Arc::new(NoHooks),
+            hooks: Vec::new(),
             clock: Arc::new(SystemClock),
             limiter: Arc::new(MemoryRateLimiter::default()),
             mailer: Arc::new(NoMailer),
@@ -88,9 +89,9 @@ impl Kernel {
         &self.0.config
     }
 
-    /// The product's hooks.
-    pub fn hooks(&self) -> &dyn Hooks {
-        &*self.0.hooks
+    /// The product's hooks, in the order in which they were registered.
+    pub fn hooks(&self) -> &[Arc<dyn Hooks>] {
+        &self.0.hooks
     }
 
     /// The pool that hashes and verifies passwords.
@@ -103,32 +104,26 @@ impl Kernel {
         &*self.0.mailer
     }
 
-    /// Authenticates a session's `token`; `None` if it is unknown, expired or revoked. See [`Authenticator::session`].
+    /// Authenticates the caller of `call` and counts the call against the quota of the workspace that it enters; `None` if the
+    /// credential is unknown, expired or revoked. See [`Authenticator::caller`].
     ///
     /// # Errors
-    /// The errors of the database.
+    /// `rate_limited`; the errors of the database.
     pub async fn authenticate(
         &self,
-        ctx: Ctx,
-        token: &Token,
+        call: &Arc<Call>,
+        credential: &Credential,
         workspace: Option<&WorkspaceRef>,
         keep: Keep,
     ) -> Result<Option<Caller>, Error> {
-        self.0.authenticator.session(ctx, token, workspace, keep).await
-    }
-
-    /// Authenticates an API key's `token`; `None` if the key is unknown, expired or revoked. See [`Authenticator::api_key`].
-    ///
-    /// # Errors
-    /// The errors of the database.
-    pub async fn authenticate_key(
-        &self,
-        ctx: Ctx,
-        token: &Token,
-        workspace: Option<&WorkspaceRef>,
-        keep: Keep,
-    ) -> Result<Option<KeyCaller>, Error> {
-        self.0.authenticator.api_key(ctx, token, workspace, keep).await
+        let Some(caller) = self.0.authenticator.caller(call, credential, workspace, keep).await? else {
+            return Ok(None);
+        };
+        if let Some(Entry::Member(grant)) = &caller.entry {
+            let check = self.rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string());
+            unless_it_waits(check, || call.release_connection()).await?;
+        }
+        Ok(Some(caller))
     }
 
     /// Checks e-mail address and password. See [`login::verify`].
@@ -158,7 +153,7 @@ impl Kernel {
     /// # Errors
     /// The errors of the database and of the hook.
     pub async fn sign_up(&self, prepared: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
-        sign_up::sign_up(prepared, tx, self.catalog(), self.hooks()).await
+        sign_up::sign_up(prepared, tx, self.policy(), self.hooks()).await
     }
 
     /// The current time.
@@ -182,6 +177,20 @@ impl Kernel {
     }
 }
 
+/// Runs `work`; calls `release` first if it does not end at once. No connection is held while a rate limiter waits for its
+/// counters, and the usual one, in memory, costs no second checkout.
+async fn unless_it_waits<T>(work: impl Future<Output = T>, release: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await;
+    match at_once {
+        std::task::Poll::Ready(done) => done,
+        std::task::Poll::Pending => {
+            release();
+            work.await
+        }
+    }
+}
+
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kernel").field("config", &self.0.config).finish_non_exhaustive()
@@ -196,7 +205,7 @@ pub struct KernelBuilder {
     store: Option<Arc<dyn Store>>,
     system: Option<Arc<dyn SystemStore>>,
     billing: Option<Arc<dyn BillingProvider>>,
-    hooks: Arc<dyn Hooks>,
+    hooks: Vec<Arc<dyn Hooks>>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
@@ -229,9 +238,9 @@ impl KernelBuilder {
         self
     }
 
-    /// Sets the product's hooks.
+    /// Adds hooks of the product. Those of several calls all run, in this order.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
-        self.hooks = Arc::new(hooks);
+        self.hooks.push(Arc::new(hooks));
         self
     }
 

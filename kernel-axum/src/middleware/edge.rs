@@ -83,13 +83,7 @@ fn ctx(api: &Api, request: &Request) -> Ctx {
     });
     let request_id = sent.map_or_else(|| RequestId::generate(now).to_string().into(), Arc::from);
     let user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
-    Ctx {
-        now,
-        request_id,
-        ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)),
-        user_agent,
-        idempotency: None,
-    }
+    Ctx { now, request_id, ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)), user_agent }
 }
 
 /// Replaces the body of a failure with the envelope, also of a failure that has only a status.

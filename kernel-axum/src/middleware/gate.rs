@@ -1,7 +1,9 @@
 //! The layer between [`edge`](super::edge) and the handlers of the API. In this order: rate limit by address,
 //! authentication and tenant (one look-up), rate limit by workspace, CSRF check, idempotency.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
@@ -15,16 +17,21 @@ use axum::response::Response;
 use saas_kernel::guard::rate_limit::Bucket;
 use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::identity::api_keys;
-use saas_kernel::identity::authenticate::{self, Keep, KeyCaller};
+use saas_kernel::identity::authenticate::{Caller, Entry, Keep, Principal};
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::secret::Token;
-use saas_kernel::{Ctx, Grant, Refusal, codes};
+use saas_kernel::{Call, Ctx, Refusal, codes};
 
 use super::{client_ip, csrf};
 use crate::body::BodyReceived;
 use crate::error::ApiError;
 use crate::state::{Api, BodyLimit};
 use crate::{body, cookie, json};
+
+/// Time for which a handler may leave the connection unused that authenticated its request. It is then returned to the pool, so
+/// that work which does not use the database, such as a call to a provider, holds none.
+const PARKED_FOR: Duration = Duration::from_millis(50);
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
@@ -40,25 +47,37 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     } else {
         Keep::No
     };
-    let mut caller = authenticate(&api, ctx, &mut parts, keep).await?;
-    if let Some(grant) = caller.grant() {
-        api.kernel().rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string()).await?;
-    }
+    let call = Call::new(ctx);
+    let caller = authenticate(&api, &call, &mut parts, keep).await?;
     // A browser never sends an API key by itself.
-    if !matches!(caller, Caller::ApiKey(_)) {
+    if !matches!(caller, Some(Caller { principal: Principal::Program(_), .. })) {
         csrf::check(&parts.method, &parts.headers, api.http())?;
     }
-    let body = idempotency(&mut parts, body, &mut caller, api.body_limit()).await?;
     parts.extensions.insert(api.body_limit());
-    if let Some(grant) = caller.grant() {
-        parts.extensions.insert(grant.clone());
-    }
-    match caller {
-        Caller::User(user) => drop(parts.extensions.insert(user.session)),
-        Caller::ApiKey(key) => drop(parts.extensions.insert(key.id)),
-        Caller::Anonymous => {}
-    }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    let body = match caller {
+        Some(caller) => {
+            let body = idempotency(&mut parts, body, &call, api.body_limit()).await?;
+            parts.extensions.insert(caller);
+            body
+        }
+        None => body,
+    };
+    Ok(answer(&call, next.run(Request::from_parts(parts, body))).await)
+}
+
+/// Awaits the handler, and takes back the connection that authenticated the request if the handler does not use it: after a
+/// moment, and when it has answered, because the body of its response may be a long stream.
+async fn answer(call: &Call, handler: impl Future<Output = Response>) -> Response {
+    let mut handler = pin!(handler);
+    let response = match tokio::time::timeout(PARKED_FOR, handler.as_mut()).await {
+        Ok(response) => response,
+        Err(_elapsed) => {
+            call.release_connection();
+            handler.await
+        }
+    };
+    call.release_connection();
+    response
 }
 
 /// Reads a JSON body within the limit before anything is asked of the database, so that one connection can then serve the
@@ -73,39 +92,13 @@ async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Res
     Ok(Body::from(body::read(parts, body, limit).await?))
 }
 
-/// Whose credentials the request has.
-enum Caller {
-    User(authenticate::Caller),
-    ApiKey(KeyCaller),
-    Anonymous,
-}
-
-impl Caller {
-    fn grant(&self) -> Option<&Arc<Grant>> {
-        match self {
-            Self::User(user) => user.grant.as_ref(),
-            Self::ApiKey(key) => key.grant.as_ref(),
-            Self::Anonymous => None,
-        }
-    }
-
-    fn set_idempotency(&mut self, idempotency: IdempotencyKey) {
-        match self {
-            Self::User(user) => user.set_idempotency(idempotency),
-            Self::ApiKey(key) => key.set_idempotency(idempotency),
-            Self::Anonymous => {}
-        }
-    }
-}
-
-/// Authenticates the caller and looks up their grant in the workspace of the address. An API key takes precedence over a
-/// cookie, because only a key is sent deliberately.
-async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Result<Caller, ApiError> {
-    let key = bearer(&parts.headers)?;
-    let cookie = cookie::token(&parts.headers, api.http());
-    if key.is_none() && cookie.is_none() {
-        return Ok(Caller::Anonymous);
-    }
+/// Authenticates the caller and their entry into the workspace of the address; `None` if there is no credential, or a session that
+/// has ended. An API key takes precedence over a cookie, because only a key is sent deliberately.
+async fn authenticate(api: &Api, call: &Arc<Call>, parts: &mut Parts, keep: Keep) -> Result<Option<Caller>, ApiError> {
+    let key = bearer(&parts.headers)?.map(Credential::ApiKey);
+    let Some(credential) = key.or_else(|| cookie::token(&parts.headers, api.http()).map(Credential::Session)) else {
+        return Ok(None);
+    };
     let workspace = match parts.extract::<RawPathParams>().await {
         Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
@@ -114,15 +107,20 @@ async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Res
         Err(_) => None,
     };
     // Text that cannot name a workspace is answered like a workspace that does not exist.
-    let workspace = workspace.and_then(Result::ok);
-    if let Some(key) = key {
-        let caller = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
-        let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
-        return Ok(Caller::ApiKey(caller.ok_or_else(refused)?));
+    let (named, workspace) = (workspace.is_some(), workspace.and_then(Result::ok));
+    let caller = api.kernel().authenticate(call, &credential, workspace.as_ref(), keep).await?;
+    match (caller, credential) {
+        (Some(mut caller), _) => {
+            if named && caller.entry.is_none() {
+                caller.entry = Some(Entry::Stranger);
+            }
+            Ok(Some(caller))
+        }
+        (None, Credential::ApiKey(_)) => {
+            Err(Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired").into())
+        }
+        (None, _) => Ok(None),
     }
-    let Some(token) = cookie else { return Ok(Caller::Anonymous) };
-    let caller = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
-    Ok(caller.map_or(Caller::Anonymous, Caller::User))
 }
 
 /// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme, such as a proxy's, is ignored.
@@ -142,14 +140,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
 
 /// Reads the `Idempotency-Key` of an authenticated POST. The key is bound to the body, so the body is read here; without
 /// a key it is left to the handler.
-async fn idempotency(parts: &mut Parts, body: Body, caller: &mut Caller, limit: BodyLimit) -> Result<Body, ApiError> {
+async fn idempotency(parts: &mut Parts, body: Body, call: &Call, limit: BodyLimit) -> Result<Body, ApiError> {
     let Some(header) = parts.headers.get("idempotency-key") else { return Ok(body) };
-    if parts.method != Method::POST || matches!(caller, Caller::Anonymous) {
+    if parts.method != Method::POST {
         return Ok(body);
     }
     let key = header.to_str().unwrap_or_default().to_owned();
     let bytes = body::read(parts, body, limit).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    caller.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
+    call.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
     Ok(Body::from(bytes))
 }

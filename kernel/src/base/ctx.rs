@@ -1,4 +1,4 @@
-//! Context of one call: its time, request id, client and idempotency key. It holds neither the caller's identity nor the input.
+//! Context of one call: its time, request id and client. It holds neither the caller's identity nor the input.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::base::id::RequestId;
-use crate::base::idempotency::IdempotencyKey;
 
 /// Context of one request, job or command.
 #[derive(Clone, Debug)]
@@ -19,8 +18,6 @@ pub struct Ctx {
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`, at most 400 bytes.
     pub user_agent: Option<Arc<str>>,
-    /// Idempotency key of the request, if the client sent one.
-    pub idempotency: Option<Arc<IdempotencyKey>>,
 }
 
 impl Ctx {
@@ -31,13 +28,7 @@ impl Ctx {
 
     /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self {
-            now,
-            request_id: RequestId::generate(now).to_string().into(),
-            ip: None,
-            user_agent: None,
-            idempotency: None,
-        }
+        Self { now, request_id: RequestId::generate(now).to_string().into(), ip: None, user_agent: None }
     }
 }
 
