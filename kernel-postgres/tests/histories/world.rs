@@ -21,7 +21,9 @@ use saas_kernel::store::{IdentityRepositories, TenancyRepositories};
 use saas_kernel::tenancy::invites::{Invited, NewInvite};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{self, WorkspaceCreation};
-use saas_kernel::{BoxError, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes};
+use saas_kernel::{
+    BoxError, Call, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes,
+};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem, PgTx};
 use sqlx::PgConnection;

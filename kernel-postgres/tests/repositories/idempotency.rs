@@ -56,7 +56,7 @@ pub(crate) async fn suite() -> Outcome {
 
     // Whoever founds has a new workspace each time: the key is the person's.
     for expect in [None, Some(())] {
-        let session = world.with_key(&ada, "k", "a").await?.session;
+        let session = world.with_key(&ada, "k", "a").await?.person()?.clone();
         let begun = world.store.begin(WorkspaceCreation::by(&session).scope()).await;
         match (begun, expect) {
             (Ok(mut tx), None) => {
