@@ -1,60 +1,48 @@
 -- Standing: what a call was let in by (its session, membership or API key, and workspace), looked at again by its commit.
 --
--- Each has a queue, an advisory lock. Commits share it until their transaction ends; whoever changes the row takes it alone, in a
--- trigger, so that raw SQL does too. So a change waits for the commits that were let in before it, and a commit that comes after
--- waits for the change and then sees it. Commits lock no row: a change waits for nobody who waits for it.
+-- Each has a queue, an advisory lock. A commit shares it until its transaction ends, by its last statement. Whoever changes the row
+-- takes it alone, also by the last thing that the transaction does: a deferred trigger, so that raw SQL does too. So a change waits
+-- for the commits that looked before it, and a commit that looks after waits for the change and then sees it. Row locks always come
+-- before the queues, and nobody in a queue waits for a row: the two cannot deadlock.
 
 CREATE FUNCTION kernel.standing_queue(a uuid, b uuid) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN uuid_hash_extended(a, uuid_hash_extended(b, 0));
 
 -- The version of a membership or workspace is the transaction that last changed it: it never comes back, also not when a member is
 -- removed and joins again.
-CREATE FUNCTION kernel.change_membership() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION kernel.set_membership_version() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.workspace_id, OLD.user_id));
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
     NEW.authz_version := pg_current_xact_id()::text::bigint;
     RETURN NEW;
 END $$;
-CREATE TRIGGER change_standing BEFORE INSERT OR UPDATE OF role, status, authz_version OR DELETE ON kernel.memberships
-    FOR EACH ROW EXECUTE FUNCTION kernel.change_membership();
+CREATE TRIGGER set_version BEFORE INSERT OR UPDATE OF role, status, authz_version ON kernel.memberships
+    FOR EACH ROW EXECUTE FUNCTION kernel.set_membership_version();
 
-CREATE FUNCTION kernel.change_workspace() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION kernel.set_workspace_version() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.id, OLD.id));
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
     NEW.version := pg_current_xact_id()::text::bigint;
     RETURN NEW;
 END $$;
-CREATE TRIGGER change_standing BEFORE INSERT OR UPDATE OF status, plan, access, version OR DELETE ON kernel.workspaces
-    FOR EACH ROW EXECUTE FUNCTION kernel.change_workspace();
+CREATE TRIGGER set_version BEFORE INSERT OR UPDATE OF status, plan, access, version ON kernel.workspaces
+    FOR EACH ROW EXECUTE FUNCTION kernel.set_workspace_version();
 
-CREATE FUNCTION kernel.change_session() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION kernel.wait_for_commits() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.id, OLD.id));
-    RETURN OLD;
+    PERFORM pg_advisory_xact_lock(CASE TG_TABLE_NAME
+        WHEN 'memberships' THEN kernel.standing_queue(OLD.workspace_id, OLD.user_id)
+        WHEN 'api_keys' THEN kernel.standing_queue(OLD.workspace_id, OLD.id)
+        ELSE kernel.standing_queue(OLD.id, OLD.id) END);
+    RETURN NULL;
 END $$;
-CREATE TRIGGER change_standing BEFORE DELETE ON kernel.sessions FOR EACH ROW EXECUTE FUNCTION kernel.change_session();
-
-CREATE FUNCTION kernel.change_api_key() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.workspace_id, OLD.id));
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER change_standing BEFORE UPDATE OF revoked_at OR DELETE ON kernel.api_keys
-    FOR EACH ROW EXECUTE FUNCTION kernel.change_api_key();
-REVOKE ALL ON FUNCTION kernel.change_membership, kernel.change_workspace, kernel.change_session, kernel.change_api_key FROM PUBLIC;
+CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF role, status OR DELETE ON kernel.memberships
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
+CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF status, plan, access OR DELETE ON kernel.workspaces
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
+CREATE CONSTRAINT TRIGGER wait_for_commits AFTER DELETE ON kernel.sessions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
+CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF revoked_at OR DELETE ON kernel.api_keys
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
+REVOKE ALL ON FUNCTION kernel.set_membership_version, kernel.set_workspace_version, kernel.wait_for_commits FROM PUBLIC;
 
 -- For the commit. Takes the queues in one order, then looks. NULL: everything is as it was. `changed`: something is gone. Otherwise
 -- only the version of the workspace changed, and this is its present state, in which what the call used may still be allowed.

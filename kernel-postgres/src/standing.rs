@@ -102,23 +102,24 @@ impl PgTx {
         if self.scope_ref().survives(&state.try_into()?) { Ok(()) } else { Err(StoreError::AccessChanged) }
     }
 
-    /// Prepares a change of a membership or key: waits for transactions that have re-checked it and for other changes of it.
-    /// If the caller changes their own, it is re-checked now.
-    pub(crate) async fn lock_standing_for_change(
+    /// Prepares a change of a membership or key. If it is the caller's own, `lock_row`, whose parameters are the workspace and the
+    /// id, locks the row, and it is re-checked now: the commit cannot, because it leaves out what the transaction changed.
+    pub(crate) async fn before_change(
         &mut self,
         workspace: WorkspaceId,
         of: Uuid,
+        lock_row: &'static str,
     ) -> Result<(), StoreError> {
-        let wait = sqlx::query("SELECT pg_advisory_xact_lock(kernel.standing_queue($1, $2))");
-        let waited = wait.bind(workspace.uuid()).bind(of).execute(self.conn_for_blocking_statement()).await;
-        self.blocking_statement_ended();
-        waited.store()?;
         let unchanged = !self.changed_own_standing.contains(&of);
         let own = self.scope_ref().standings().iter().filter(|standing| unchanged && standing.uuid() == of);
         let recheck = Recheck::of(own)?;
         if recheck.workspace.is_none() {
             return Ok(());
         }
+        let lock = sqlx::query(lock_row).bind(workspace.uuid()).bind(of);
+        let locked = lock.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        locked.store()?;
         let mut sql = QueryBuilder::new("SELECT ");
         recheck.push(&mut sql);
         let answer = sql.build_query_scalar().fetch_one(self.conn_for_blocking_statement()).await;

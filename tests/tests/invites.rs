@@ -108,7 +108,7 @@ async fn a_suspended_member_is_signed_in_and_nobodys_member() -> TestResult {
     let suspended = sqlx::query(suspend).bind(&ada.workspace).execute(&mut app.db.admin().await?).await?;
     assert_eq!(suspended.rows_affected(), 1);
 
-    // Signed in as ever, also anew; the workspace looks like none.
+    // Signed in as ever, also anew; they are told why the workspace is closed to them.
     for person in [grace, {
         let again = app.caller();
         again.log_in("grace@example.com").await?.expect(StatusCode::OK)?;
@@ -120,7 +120,7 @@ async fn a_suspended_member_is_signed_in_and_nobodys_member() -> TestResult {
         let permissions = person.get("/api/v1/me/permissions").await?.expect(StatusCode::OK)?;
         assert_eq!(permissions["items"].as_array().map(Vec::len), Some(1), "{permissions}");
         let workspace = person.get(&ada.at("")).await?;
-        assert_eq!((workspace.status, workspace.code()), (StatusCode::NOT_FOUND, "not_found"), "{}", workspace.text);
+        assert_eq!(workspace.code(), "membership_suspended", "{}", workspace.text);
         // The link that made them a member does not do so again.
         assert_eq!(accept(&person, &link).await?.code(), "invite_unusable");
     }
@@ -158,6 +158,6 @@ async fn a_suspended_member_is_not_invited_anew() -> TestResult {
     let accepted = accept(&grace, &link).await?;
     assert_eq!(accepted.code(), "invite_unusable");
     assert!(accepted.text.contains("suspended"), "{}", accepted.text);
-    assert_eq!(grace.get(&ada.at("")).await?.status, StatusCode::NOT_FOUND, "still suspended");
+    assert_eq!(grace.get(&ada.at("")).await?.code(), "membership_suspended", "still suspended");
     Ok(())
 }

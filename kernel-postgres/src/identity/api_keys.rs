@@ -53,6 +53,8 @@ const COUNT: &str = "
 SELECT count(*) FROM kernel.api_keys
 WHERE workspace_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
 
+const LOCK: &str = "SELECT FROM kernel.api_keys WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE";
+
 const REVOKE: &str =
     "UPDATE kernel.api_keys SET revoked_at = $3 WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL";
 
@@ -92,9 +94,11 @@ impl ApiKeys for PgTx {
     }
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.lock_standing_for_change(workspace, id.uuid()).await?;
+        self.before_change(workspace, id.uuid(), LOCK).await?;
         let revoke = sqlx::query(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
-        let revoked = revoke.execute(self.conn()).await.store()?.rows_affected() == 1;
+        let revoke = revoke.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        let revoked = revoke.store()?.rows_affected() == 1;
         if revoked {
             self.mark_standing_changed(id.uuid());
         }

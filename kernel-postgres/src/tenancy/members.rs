@@ -57,6 +57,8 @@ const HAS_OTHER_WITH_ROLE: &str = "
 SELECT EXISTS (SELECT FROM kernel.memberships
                WHERE workspace_id = $1 AND role = $2 AND user_id <> $3 AND status = 'active')";
 
+const LOCK: &str = "SELECT FROM kernel.memberships WHERE workspace_id = $1 AND user_id = $2 FOR NO KEY UPDATE";
+
 const SET_ROLE: &str = "
 UPDATE kernel.memberships SET role = $3, updated_at = $4 WHERE workspace_id = $1 AND user_id = $2 AND status = 'active'";
 
@@ -116,9 +118,11 @@ impl Members for PgTx {
         role: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        self.lock_standing_for_change(workspace, user.uuid()).await?;
+        self.before_change(workspace, user.uuid(), LOCK).await?;
         let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
-        let changed = set.execute(self.conn()).await.store()?.rows_affected() == 1;
+        let set = set.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        let changed = set.store()?.rows_affected() == 1;
         if changed {
             self.mark_standing_changed(user.uuid());
         }
@@ -126,9 +130,11 @@ impl Members for PgTx {
     }
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
-        self.lock_standing_for_change(workspace, user.uuid()).await?;
+        self.before_change(workspace, user.uuid(), LOCK).await?;
         let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
-        let removed = remove.execute(self.conn()).await.store()?.rows_affected() == 1;
+        let remove = remove.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        let removed = remove.store()?.rows_affected() == 1;
         if removed {
             self.mark_standing_changed(user.uuid());
         }

@@ -108,8 +108,8 @@ defects! {
 
     an_invite_that_admits_twice_is_found breaks "an invite admits once" by AcceptsWhatIsUsed;
     a_replaced_session_that_stays_is_found breaks "a replaced session is void"
-        with "CREATE OR REPLACE FUNCTION kernel.end_session(hash bytea) RETURNS bigint LANGUAGE sql SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp RETURN 1";
+        with "CREATE OR REPLACE FUNCTION kernel.end_session(hash bytea) RETURNS uuid LANGUAGE sql SECURITY DEFINER
+        SET search_path = pg_catalog, pg_temp RETURN gen_random_uuid()";
     an_idempotency_key_that_is_forgotten_is_found breaks "an idempotency key executes once"
         with "CREATE FUNCTION app.forget() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

@@ -89,9 +89,6 @@ pub struct PermissionInfo {
 /// Each line expands to `pub struct ReadProject;` and an `impl Permission` whose bit is interned once per process.
 #[macro_export]
 macro_rules! permissions {
-    (@mode read) => { $crate::access::Mode::Read };
-    (@mode write) => { $crate::access::Mode::Write };
-    (@mode always) => { $crate::access::Mode::Always };
     ($($(#[doc = $doc:literal])* $vis:vis $name:ident = $mode:ident $text:literal;)*) => {
         $(
             $(#[doc = $doc])*
@@ -99,7 +96,7 @@ macro_rules! permissions {
             $vis struct $name;
             impl $crate::Permission for $name {
                 const NAME: &'static str = $text;
-                const MODE: $crate::access::Mode = $crate::permissions!(@mode $mode);
+                const MODE: $crate::access::Mode = $crate::permission_mode!($mode);
                 fn bit() -> u16 {
                     static BIT: ::std::sync::OnceLock<u16> = ::std::sync::OnceLock::new();
                     *BIT.get_or_init(|| $crate::access::intern($text))
@@ -110,6 +107,20 @@ macro_rules! permissions {
         pub const PERMISSIONS: &[$crate::access::PermissionInfo] = &[$(
             $crate::access::PermissionInfo { name: $text, description: concat!($($doc),*).trim_ascii_start() }
         ),*];
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! permission_mode {
+    (read) => {
+        $crate::access::Mode::Read
+    };
+    (write) => {
+        $crate::access::Mode::Write
+    };
+    (always) => {
+        $crate::access::Mode::Always
     };
 }
 
