@@ -34,7 +34,7 @@ BEGIN
     NEW.version := pg_current_xact_id()::text::bigint;
     RETURN NEW;
 END $$;
-CREATE TRIGGER change_standing BEFORE INSERT OR UPDATE OF status, plan, access, version OR DELETE ON kernel.workspaces
+CREATE TRIGGER change_standing BEFORE INSERT OR UPDATE OF status, plan, access, entitlements, version OR DELETE ON kernel.workspaces
     FOR EACH ROW EXECUTE FUNCTION kernel.change_workspace();
 
 CREATE FUNCTION kernel.change_session() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -76,7 +76,7 @@ BEGIN
     END IF;
     SELECT CASE WHEN workspace_version IS NOT NULL AND w.version <> workspace_version
                 THEN jsonb_build_object('status', w.status, 'access', w.access,
-                                        'features', coalesce(to_jsonb(w) -> 'entitlements' -> 'features', '[]'))::text END
+                                        'features', w.entitlements -> 'features')::text END
     INTO state
     FROM kernel.workspaces w
     WHERE w.id = of_workspace AND w.status <> 'deleted'

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use saas_kernel_postgres::CatalogOutcome;
 use saas_kernel_tests::{TestApp, TestResult, eventually, subscription_event};
 use serde_json::json;
 
@@ -178,8 +179,8 @@ async fn a_changed_configuration_reaches_the_caps() -> TestResult {
         .replace("limits: { projects: 5,", "limits: { boards: 7, projects: 2,")
         .replace("limits: { projects", "limits: { boards: 9, projects");
     let changed = saas_kernel::ProductConfig::parse(&text)?;
-    assert!(app.system.sync_catalog(&changed.catalog).await?);
-    assert!(!app.system.sync_catalog(&changed.catalog).await?, "the second time there is nothing to do");
+    assert_eq!(app.system.sync_catalog(&changed.catalog).await?, CatalogOutcome::Applied { number: 2 });
+    assert_eq!(app.system.sync_catalog(&changed.catalog).await?, CatalogOutcome::Unchanged);
     let limits = ada.get(&ada.at("/entitlements")).await?.body["limits"].clone();
     assert_eq!(
         limits,

@@ -88,6 +88,7 @@ impl World {
         sqlx::raw_sql(include_str!("schema.sql")).execute(&mut admin).await?;
         let (store, system) = (PgStore::connect_with(&db.app_url(), pool()).await?, db.system().await?);
         let kernel = kernel(&store, &system, TimeDelta::zero())?;
+        system.sync_catalog(kernel.catalog()).await?;
         let mut processors = Vec::new();
         for minutes in [0, 6, 120] {
             let kernel = kernel_at(&kernel, &store, &system, minutes)?;
