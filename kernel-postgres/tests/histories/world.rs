@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use saas_kernel::access::catalog::Catalog;
 use saas_kernel::billing::processor::Processor;
 use saas_kernel::billing::provider::ProviderEvent;
 use saas_kernel::clock::{Clock, SystemClock};
@@ -75,6 +76,8 @@ pub(crate) struct World {
     /// others are processing; and one for the end, far enough ahead to find every retry due.
     pub(crate) processors: [Processor; 3],
     pub(crate) flow: Option<Flow>,
+    /// The plans, and the same with other names: their caps are the same.
+    pub(crate) plans: [Arc<Catalog>; 2],
     /// When the provider's events begin.
     pub(crate) since: DateTime<Utc>,
     /// Dropped after everything that is connected to it.
@@ -95,6 +98,8 @@ impl World {
             processors.push(kernel.billing_processor().ok_or("a processor")?);
         }
         let processors = processors.try_into().map_err(|_| "three processors")?;
+        let renamed = ProductConfig::parse(&CONFIG.replace("name: Free", "name: Basic").replace("name: Pro", "name: Plus"))?;
+        let plans = [kernel.catalog().clone(), renamed.catalog];
         let (people, flow) = (Vec::new(), planted.and_then(|planted| planted.flow));
         let mut world = Self {
             admin: admin.into(),
@@ -105,6 +110,7 @@ impl World {
             people,
             processors,
             flow,
+            plans,
             _db: db,
         };
         for number in 0..PEOPLE {
