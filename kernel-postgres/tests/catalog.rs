@@ -10,8 +10,8 @@ use saas_kernel::clock::{Clock, SystemClock};
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::{BoxError, Tx};
 use saas_kernel_postgres::CatalogOutcome::{Applied, Replaced, Unchanged};
-use saas_kernel_postgres::{Migrations, PgSystem};
 use saas_kernel_postgres::testing::TestDb;
+use saas_kernel_postgres::{Migrations, PgSystem};
 use sqlx::{Connection, PgConnection};
 
 type Result<T = ()> = std::result::Result<T, BoxError>;
@@ -163,7 +163,8 @@ async fn replicas_that_start_at_once_do_not_disturb_each_other() -> Result {
         assert!([Applied { number: 2 }, Unchanged].contains(&outcome), "{outcome:?}");
     }
     assert_eq!(one.sync_catalog(&changed).await?, Unchanged, "it is done");
-    let pro = "SELECT count(*) FROM kernel.workspaces w JOIN kernel.usage u ON u.workspace_id = w.id AND u.key = 'projects'
+    let pro =
+        "SELECT count(*) FROM kernel.workspaces w JOIN kernel.usage u ON u.workspace_id = w.id AND u.key = 'projects'
                WHERE u.cap IS DISTINCT FROM CASE w.plan WHEN 'pro' THEN 50 ELSE 8 END";
     assert_eq!(sqlx::query_scalar::<_, i64>(pro).fetch_one(&mut admin).await?, 0);
     all_are_of_the_catalog_in_force(&mut admin).await
@@ -203,7 +204,8 @@ async fn a_rolling_deploy_ends_in_the_newer_plans_whoever_starts_when() -> Resul
         paid?;
         for (n, outcome) in starts.into_iter().enumerate() {
             let is_old = (n + round) % 2 == 0;
-            let expected = if is_old { [Replaced { number: 1, by: 2 }, Unchanged] } else { [Applied { number: 2 }, Unchanged] };
+            let expected =
+                if is_old { [Replaced { number: 1, by: 2 }, Unchanged] } else { [Applied { number: 2 }, Unchanged] };
             let outcome = outcome?;
             assert!(expected.contains(&outcome), "round {round}: {outcome:?} of the old version: {is_old}");
         }
@@ -225,7 +227,8 @@ async fn create_workspaces(db: &TestDb, round: usize) -> Result {
         let mut app = PgConnection::connect(&db.app_url()).await?;
         let mut tx = app.begin().await?;
         sqlx::query("SELECT set_config('app.workspace_id', gen_random_uuid()::text, true)").execute(&mut *tx).await?;
-        let create = "INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
+        let create =
+            "INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
                       VALUES (kernel.ws(), $1, 'W', 'user', gen_random_uuid(), now(), now())";
         sqlx::query(create).bind(format!("new-{round}-{n}")).execute(&mut *tx).await?;
         tx.commit().await?;

@@ -7,8 +7,8 @@ use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
 use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Proof, Store, StoreError};
-use saas_kernel_postgres::{CatalogOutcome, Migrations};
 use saas_kernel_postgres::testing::{TestDb, assert_tenant_isolation};
+use saas_kernel_postgres::{CatalogOutcome, Migrations};
 
 const CONFIG: &str = "
 brand: { name: Notebook }

@@ -16,7 +16,10 @@ async fn main() -> ExitCode {
         "doctor" => reference::doctor().await,
         "reapply-plans" => reference::reapply_plans().await,
         "demo" => reference::demo::run().await,
-        other => Err(format!("`{other}` is not a command; use serve, migrate [--dry-run], doctor, reapply-plans or demo").into()),
+        other => {
+            Err(format!("`{other}` is not a command; use serve, migrate [--dry-run], doctor, reapply-plans or demo")
+                .into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,12 +80,7 @@ pub async fn run(kernel: &Kernel, system: &PgSystem) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn workspace(
-    tx: &mut PgTx,
-    sample: &Sample,
-    team: &[(&str, UserId)],
-    at: DateTime<Utc>,
-) -> Result<(), BoxError> {
+async fn workspace(tx: &mut PgTx, sample: &Sample, team: &[(&str, UserId)], at: DateTime<Utc>) -> Result<(), BoxError> {
     let (id, slug, name) = (WorkspaceId::generate(at), sample.slug.parse()?, sample.name.parse()?);
     let by = Actor::User(team.first().ok_or("a workspace without an owner")?.1);
     tx.workspaces().claim_slug(id, &slug, at).await?;

@@ -243,10 +243,7 @@ impl Expected {
     }
 }
 
-async fn ids(
-    query: Query<'_, Postgres, PgArguments>,
-    by: impl PgExecutor<'_>,
-) -> Result<Vec<Uuid>, StoreError> {
+async fn ids(query: Query<'_, Postgres, PgArguments>, by: impl PgExecutor<'_>) -> Result<Vec<Uuid>, StoreError> {
     let rows = query.fetch_all(by).await.store()?;
     rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().store()
 }

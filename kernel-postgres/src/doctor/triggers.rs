@@ -2,13 +2,12 @@
 
 use super::checks::Check;
 
-pub(super) const CHECKS: &[Check] =
-    &[
-        ("trigger_disabled", TRIGGER_DISABLED),
-        ("counting_trigger", COUNTING_TRIGGER),
-        ("entitlements_trigger", ENTITLEMENTS_TRIGGER),
-        ("audit_trigger", AUDIT_TRIGGER),
-    ];
+pub(super) const CHECKS: &[Check] = &[
+    ("trigger_disabled", TRIGGER_DISABLED),
+    ("counting_trigger", COUNTING_TRIGGER),
+    ("entitlements_trigger", ENTITLEMENTS_TRIGGER),
+    ("audit_trigger", AUDIT_TRIGGER),
+];
 
 const TRIGGER_DISABLED: &str = r"
 SELECT format('trigger %I ON %s', g.tgname, r.name),

@@ -98,7 +98,8 @@ impl World {
             processors.push(kernel.billing_processor().ok_or("a processor")?);
         }
         let processors = processors.try_into().map_err(|_| "three processors")?;
-        let renamed = ProductConfig::parse(&CONFIG.replace("name: Free", "name: Basic").replace("name: Pro", "name: Plus"))?;
+        let renamed =
+            ProductConfig::parse(&CONFIG.replace("name: Free", "name: Basic").replace("name: Pro", "name: Plus"))?;
         let plans = [kernel.catalog().clone(), renamed.catalog];
         let (people, flow) = (Vec::new(), planted.and_then(|planted| planted.flow));
         let mut world = Self {

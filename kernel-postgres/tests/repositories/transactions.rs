@@ -2,8 +2,8 @@
 
 use crate::world::{self, Person, World, delete_row, insert_row, over};
 use crate::{LIMIT, Outcome};
-use saas_kernel::access::catalog::Access;
 use saas_kernel::StoreError;
+use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::billing::{entitlements, limits};

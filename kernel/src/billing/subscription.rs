@@ -245,8 +245,7 @@ pub fn reduce(
 /// Combines all subscriptions of a workspace: the one with the best access counts, among equals the latest. Returns the plan's
 /// key and the access; `None` is the free plan, with full access.
 pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
-    effective_subscription(subscriptions)
-        .map_or((None, Access::Full), |best| (Some(&best.plan), best.status.access()))
+    effective_subscription(subscriptions).map_or((None, Access::Full), |best| (Some(&best.plan), best.status.access()))
 }
 
 /// The subscription that counts, by the rule of [`effective`]; `None` if the free plan applies.

@@ -1,8 +1,8 @@
 //! Reserves places of a limit, and checks how many are left.
 
 use super::{Limit, Reserved, Usage};
-use crate::access::catalog::Cap;
 use crate::access::Grant;
+use crate::access::catalog::Cap;
 use crate::base::error::{Error, Refusal};
 use crate::billing::names::codes::LIMIT_REACHED;
 use crate::store::Tx;
@@ -72,7 +72,9 @@ pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusa
 fn unknown(grant: &Grant, limit: Limit) -> Error {
     let Limit(key) = limit;
     Error::broken(if grant.catalog().free().limits.contains_key(key) {
-        format!("the database was not told about the limit `{key}`; apply the plans at start-up with PgSystem::sync_catalog")
+        format!(
+            "the database was not told about the limit `{key}`; apply the plans at start-up with PgSystem::sync_catalog"
+        )
     } else {
         format!("no plan has the limit `{key}`; add it to every plan in product.config.yaml")
     })
