@@ -1,8 +1,9 @@
 //! A private Postgres with everybody's rows.
 
-use saas_kernel::BoxError;
+use reference::settings::Settings;
+use saas_kernel::{BoxError, ProductConfig};
 use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions};
-use saas_kernel_postgres::{Migrations, create_roles};
+use saas_kernel_postgres::{Migrations, PgSystem, create_roles};
 use sqlx::{Connection, PgConnection};
 
 use crate::options::Options;
@@ -23,6 +24,9 @@ pub(crate) async fn start(options: &Options) -> Result<LocalPostgres, BoxError> 
     let admin = postgres.superuser_url("postgres");
     create_roles(&admin).await?;
     Migrations::kernel().product(&reference::PRODUCT_MIGRATIONS).run(&admin).await?;
+    let system = PgSystem::connect(&postgres.url("kernel_system", "postgres")).await?;
+    let config = ProductConfig::load(Settings::demonstration("127.0.0.1:0").config)?;
+    system.sync_catalog(&config.catalog).await?;
     seed(&admin, options).await?;
     Ok(postgres)
 }

@@ -14,8 +14,9 @@ FROM generate_series(0, current_setting('bench.workspaces')::int - 1) n, LATERAL
 
 INSERT INTO kernel.users (id, email, email_lower, name, password_hash, created_at, updated_at)
 SELECT person, no || '@bench.example', no || '@bench.example', 'Person ' || no, 'nobody logs in', at, at FROM tenants;
-INSERT INTO kernel.workspaces (id, slug, name, plan, created_by_type, created_by_id, created_at, updated_at)
-SELECT workspace, 'bench-' || no, 'Workspace ' || no, 'enterprise', 'user', person, at, at FROM tenants;
+INSERT INTO kernel.workspaces (id, slug, name, plan, entitlements, created_by_type, created_by_id, created_at, updated_at)
+SELECT workspace, 'bench-' || no, 'Workspace ' || no, 'enterprise', terms, 'user', person, at, at
+FROM tenants, (SELECT p AS terms FROM kernel.catalogs, jsonb_array_elements(plans) p WHERE p ->> 'plan' = 'enterprise') enterprise;
 INSERT INTO kernel.slugs (slug, workspace_id, created_at) SELECT 'bench-' || no, workspace, at FROM tenants;
 INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at)
 SELECT workspace, person, 'member', at, at FROM tenants;

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
+use saas_kernel::access::entitlements::Terms;
 use saas_kernel::clock::{Clock, SystemClock};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
@@ -52,7 +53,7 @@ async fn policy(State(pool): State<PgPool>, Path(ws): Path<String>, headers: Hea
     Ok(Json(page(rows(&mut tx, KERNEL, workspace).await?)))
 }
 
-const AUTHENTICATE: &str = "SELECT session_id, user_id, seen_at, workspace_id, role, plan, access FROM kernel.authenticate_session($1, NULL, $2, $3)";
+const AUTHENTICATE: &str = "SELECT session_id, user_id, seen_at, workspace_id, role, access, entitlements FROM kernel.authenticate_session($1, NULL, $2, $3)";
 const PEER: &str = "
 SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at
 FROM peer.projects WHERE workspace_id = $1
@@ -62,7 +63,8 @@ SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_a
 FROM tracker.projects WHERE workspace_id = $1
 ORDER BY created_at DESC, id DESC LIMIT $2";
 
-type Found = (Uuid, Uuid, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<String>);
+type Found =
+    (Uuid, Uuid, DateTime<Utc>, Option<Uuid>, Option<String>, Option<String>, Option<sqlx::types::Json<Terms>>);
 
 async fn authenticate(connection: &mut PgConnection, slug: &str, headers: &HeaderMap) -> Result<Uuid, Failed> {
     let refused = Failed(StatusCode::UNAUTHORIZED);

@@ -1,10 +1,11 @@
-//! The features and limits of a workspace's plan, and billing providers' webhooks.
+//! The features and limits of a workspace's plan, its subscription, and billing providers' webhooks.
 
 mod entitlements;
 mod inbox;
+mod subscription;
 
 use crate::routing::Routes;
 
 pub(crate) fn routes() -> Routes {
-    entitlements::routes().merge(inbox::routes())
+    entitlements::routes().merge(subscription::routes()).merge(inbox::routes())
 }

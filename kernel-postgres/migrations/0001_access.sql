@@ -15,7 +15,7 @@ CREATE TABLE kernel.usage (
     workspace_id uuid   NOT NULL,
     key          text   NOT NULL CHECK (key ~ '^[a-z][a-z0-9_]{0,40}$'),
     used         bigint NOT NULL DEFAULT 0 CHECK (used >= 0),
-    cap          bigint CHECK (cap >= 0), -- NULL: unlimited
+    cap          bigint DEFAULT -1 CHECK (cap >= 0), -- NULL: unlimited; -1: of the workspace's plan, filled in (0005_billing.sql)
     PRIMARY KEY (workspace_id, key)
 ) WITH (fillfactor = 50); -- room for HOT updates: the row is updated with every insert it counts
 
@@ -31,6 +31,11 @@ BEGIN
     END IF;
     UPDATE kernel.usage SET used = used + 1
     WHERE workspace_id = NEW.workspace_id AND key = TG_ARGV[0] AND (cap IS NULL OR used < cap);
+    IF NOT FOUND THEN
+        PERFORM kernel.make_counter(NEW.workspace_id, TG_ARGV[0]); -- if there is none
+        UPDATE kernel.usage SET used = used + 1
+        WHERE workspace_id = NEW.workspace_id AND key = TG_ARGV[0] AND (cap IS NULL OR used < cap);
+    END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'KL001', CONSTRAINT = TG_ARGV[0],
             MESSAGE = format('limit %I is reached in workspace %s', TG_ARGV[0], NEW.workspace_id);
@@ -109,5 +114,6 @@ END $$;
 REVOKE ALL ON FUNCTION kernel.protect FROM PUBLIC;
 
 SELECT kernel.protect('kernel.usage');
+-- A request cannot choose a cap.
 REVOKE INSERT, UPDATE, DELETE ON kernel.usage FROM kernel_app;
-GRANT INSERT, UPDATE (used) ON kernel.usage TO kernel_app; -- a request cannot change a cap that exists
+GRANT INSERT (workspace_id, key), UPDATE (used) ON kernel.usage TO kernel_app;

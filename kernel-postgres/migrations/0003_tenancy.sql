@@ -7,7 +7,8 @@ CREATE TABLE kernel.workspaces (
     status          text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'deleted')),
     plan            text, -- NULL: the free plan
     access          text NOT NULL DEFAULT 'full' CHECK (access IN ('full', 'grace', 'read_only')),
-    version         bigint NOT NULL DEFAULT 0, -- of status, plan and access: the last transaction that changed one (0010)
+    entitlements    jsonb NOT NULL, -- {plan, name, features, limits}: what the kernel resolved; never written by a request
+    version         bigint NOT NULL DEFAULT 0, -- of status, plan, access and entitlements: the last transaction that changed one (0010)
     created_by_type text NOT NULL,
     created_by_id   uuid NOT NULL,
     created_at      timestamptz NOT NULL,
@@ -46,7 +47,7 @@ CREATE POLICY tenant ON kernel.workspaces TO kernel_app USING (id = (SELECT kern
 CREATE POLICY mine ON kernel.workspaces FOR SELECT TO kernel_app
     USING ((SELECT kernel.ws()) IS NULL
            AND id IN (SELECT m.workspace_id FROM kernel.memberships m WHERE m.user_id = (SELECT kernel.me()) AND m.status = 'active'));
--- Neither plan nor access: a request cannot raise its own plan.
+-- Neither plan, access nor entitlements: a request cannot raise its own plan.
 GRANT SELECT, INSERT (id, slug, name, created_by_type, created_by_id, created_at, updated_at),
       UPDATE (slug, name, updated_at) ON kernel.workspaces TO kernel_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kernel.workspaces TO kernel_system;

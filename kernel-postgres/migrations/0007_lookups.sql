@@ -14,13 +14,13 @@ CREATE POLICY lookup ON kernel.memberships FOR SELECT TO kernel_lookup USING (tr
 -- and a deleted one all give NULLs; a suspended membership or workspace is told to the member.
 CREATE FUNCTION kernel.authenticate_session(hash bytea, by_id uuid, by_slug text, at timestamptz,
     OUT session_id uuid, OUT user_id uuid, OUT created_at timestamptz, OUT seen_at timestamptz,
-    OUT workspace_id uuid, OUT workspace_status text, OUT workspace_version bigint, OUT plan text, OUT access text,
+    OUT workspace_id uuid, OUT workspace_status text, OUT workspace_version bigint, OUT access text, OUT entitlements jsonb,
     OUT role text, OUT member_status text, OUT member_version bigint)
     RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF by_slug IS NOT NULL THEN
         RETURN QUERY
-        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.plan, w.access, m.role, m.status, m.authz_version
+        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.access, w.entitlements, m.role, m.status, m.authz_version
         FROM kernel.sessions s
         LEFT JOIN (kernel.slugs g
                    JOIN kernel.workspaces w ON w.id = g.workspace_id AND w.status <> 'deleted'
@@ -29,7 +29,7 @@ BEGIN
         WHERE s.token_hash = hash AND s.expires_at > at LIMIT 1;
     ELSE
         RETURN QUERY
-        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.plan, w.access, m.role, m.status, m.authz_version
+        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.access, w.entitlements, m.role, m.status, m.authz_version
         FROM kernel.sessions s
         LEFT JOIN (kernel.workspaces w
                    JOIN kernel.memberships m ON m.workspace_id = w.id)

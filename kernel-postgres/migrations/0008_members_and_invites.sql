@@ -1,9 +1,5 @@
 -- Members are counted as seats; invites lead to membership.
 
--- Every workspace has the counter; what its plan allows is set by the catalog.
-INSERT INTO kernel.usage (workspace_id, key, used)
-SELECT w.id, 'members', (SELECT count(*) FROM kernel.memberships m WHERE m.workspace_id = w.id) FROM kernel.workspaces w
-ON CONFLICT (workspace_id, key) DO UPDATE SET used = excluded.used;
 SELECT kernel.protect('kernel.memberships', counts => 'members');
 CREATE INDEX memberships_list ON kernel.memberships (workspace_id, created_at, user_id);
 

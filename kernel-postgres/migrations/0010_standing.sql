@@ -23,20 +23,23 @@ BEGIN
     NEW.version := pg_current_xact_id()::text::bigint;
     RETURN NEW;
 END $$;
-CREATE TRIGGER set_version BEFORE INSERT OR UPDATE OF status, plan, access, version ON kernel.workspaces
+CREATE TRIGGER set_version BEFORE INSERT OR UPDATE OF status, plan, access, entitlements, version ON kernel.workspaces
     FOR EACH ROW EXECUTE FUNCTION kernel.set_workspace_version();
 
 CREATE FUNCTION kernel.wait_for_commits() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(CASE TG_TABLE_NAME
-        WHEN 'memberships' THEN kernel.standing_queue(OLD.workspace_id, OLD.user_id)
-        WHEN 'api_keys' THEN kernel.standing_queue(OLD.workspace_id, OLD.id)
-        ELSE kernel.standing_queue(OLD.id, OLD.id) END);
+    IF TG_TABLE_NAME = 'memberships' THEN
+        PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.workspace_id, OLD.user_id));
+    ELSIF TG_TABLE_NAME = 'api_keys' THEN
+        PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.workspace_id, OLD.id));
+    ELSE
+        PERFORM pg_advisory_xact_lock(kernel.standing_queue(OLD.id, OLD.id));
+    END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF role, status OR DELETE ON kernel.memberships
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
-CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF status, plan, access OR DELETE ON kernel.workspaces
+CREATE CONSTRAINT TRIGGER wait_for_commits AFTER UPDATE OF status, plan, access, entitlements OR DELETE ON kernel.workspaces
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
 CREATE CONSTRAINT TRIGGER wait_for_commits AFTER DELETE ON kernel.sessions
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kernel.wait_for_commits();
@@ -64,7 +67,7 @@ BEGIN
     END IF;
     SELECT CASE WHEN workspace_version IS NOT NULL AND w.version <> workspace_version
                 THEN jsonb_build_object('status', w.status, 'access', w.access,
-                                        'features', coalesce(to_jsonb(w) -> 'entitlements' -> 'features', '[]'))::text END
+                                        'features', w.entitlements -> 'features')::text END
     INTO state
     FROM kernel.workspaces w
     WHERE w.id = of_workspace AND w.status <> 'deleted'

@@ -1,5 +1,6 @@
-//! Billing repositories: usage counters, subscriptions and the webhook inbox.
+//! Billing repositories: applied catalogs, usage counters, subscriptions and the webhook inbox.
 
+mod catalogs;
 mod inbox;
 mod limits;
 mod subscription;

@@ -32,6 +32,7 @@ mod tenancy;
 pub mod testing;
 mod tx;
 
+pub use catalog::CatalogOutcome;
 pub use connect::{ConnectError, PgOptions};
 pub use error::PgResult;
 pub use migrate::{MigrateError, Migrations, Role, create_roles};

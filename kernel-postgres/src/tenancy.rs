@@ -2,4 +2,4 @@
 
 mod invites;
 mod members;
-mod workspaces;
+pub(crate) mod workspaces;

@@ -20,9 +20,10 @@ SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, n || '@x.example', n 
 FROM generate_series(1, 2) n;
 INSERT INTO kernel.sessions (id, user_id, token_hash, created_at, seen_at, expires_at)
 SELECT id, id, sha256(email::bytea), now(), now(), now() + interval '1 day' FROM kernel.users;
+INSERT INTO kernel.catalogs (number, fingerprint, plans)
+VALUES (1, 'test', '[{\"plan\": \"free\", \"name\": \"Free\", \"features\": [], \"limits\": {\"members\": \"unlimited\", \"projects\": \"unlimited\"}}]');
 INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
 VALUES ('00000000-0000-7000-8000-00000000000a', 'a', 'A', 'user', '00000000-0000-7000-8000-000000000001', now(), now());
-INSERT INTO kernel.usage (workspace_id, key) SELECT id, 'members' FROM kernel.workspaces;
 INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at)
 SELECT id, created_by_id, 'owner', now(), now() FROM kernel.workspaces;
 INSERT INTO kernel.api_keys (workspace_id, id, name, prefix, token_hash, scopes, created_by, created_at, revoked_at)
@@ -128,7 +129,14 @@ async fn what_no_request_has_to_change_cannot_be_changed() -> Result {
         "UPDATE kernel.users SET name = 'x'",
         "UPDATE kernel.slugs SET slug = 'xyz'",
         "UPDATE kernel.workspaces SET status = 'active'",
+        "UPDATE kernel.workspaces SET entitlements = '{}'",
+        "INSERT INTO kernel.workspaces (id, slug, name, entitlements, created_by_type, created_by_id, created_at, updated_at)
+         VALUES (kernel.ws(), 'b', 'B', '{}', 'user', kernel.me(), now(), now())",
         "UPDATE kernel.usage SET cap = NULL",
+        "INSERT INTO kernel.usage (workspace_id, key, cap) VALUES (kernel.ws(), 'boards', NULL)",
+        "INSERT INTO kernel.usage (workspace_id, key, used) VALUES (kernel.ws(), 'boards', 0)",
+        "SELECT FROM kernel.catalogs",
+        "INSERT INTO kernel.catalogs (number, fingerprint, plans) VALUES (2, 'mine', '[]')",
     ] {
         assert_eq!(as_request(&mut app, change).await?, Err("42501".to_owned()), "{change}");
     }
@@ -136,7 +144,7 @@ async fn what_no_request_has_to_change_cannot_be_changed() -> Result {
         "UPDATE kernel.sessions SET seen_at = now(), expires_at = now() + interval '2 days'",
         "UPDATE kernel.idempotency_keys SET fingerprint = 'x', status = 200, body = 'x', expires_at = now()",
         "UPDATE kernel.workspaces SET slug = 'b', name = 'B', updated_at = now()",
-        "UPDATE kernel.usage SET used = used + 1",
+        "UPDATE kernel.usage SET used = used + 1 WHERE key = 'members'",
     ] {
         assert_eq!(as_request(&mut app, change).await?, Ok(1), "{change}");
     }

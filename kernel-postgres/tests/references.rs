@@ -11,10 +11,11 @@ const OWN: &str = "00000000-0000-7000-8000-00000000000a";
 
 /// A project in each of two workspaces; that of the other one has the id …2.
 const SEED: &str = "
+INSERT INTO kernel.catalogs (number, fingerprint, plans)
+VALUES (1, 'test', '[{\"plan\": \"free\", \"name\": \"Free\", \"features\": [], \"limits\": {\"members\": \"unlimited\", \"projects\": \"unlimited\"}}]');
 INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
 SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 'w' || n, 'W', 'user', gen_random_uuid(), now(), now()
 FROM unnest(ARRAY['a', 'b']) n;
-INSERT INTO kernel.usage (workspace_id, key) SELECT id, 'projects' FROM kernel.workspaces;
 INSERT INTO app.projects (workspace_id, id, name, state)
 VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-000000000001', 'Ours', 'open'),
        ('00000000-0000-7000-8000-00000000000b', '00000000-0000-7000-8000-000000000002', 'Theirs', 'open')";

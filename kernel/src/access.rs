@@ -1,8 +1,9 @@
-//! Access control: permissions as types, roles, plans, and [`Can`], the proof of a permission that every mutation takes.
+//! Access control: permissions as types, roles, plans, entitlements, and [`Can`], the proof of a permission that every mutation takes.
 
 mod authority;
 mod call;
 pub mod catalog;
+pub mod entitlements;
 mod grant;
 pub mod names;
 mod permission;
@@ -12,6 +13,7 @@ mod standing;
 
 pub use authority::{Authority, Credentials};
 pub use call::Call;
+pub use entitlements::Entitlements;
 pub use grant::{Can, Explanation, Grant};
 pub use permission::{Bits, EvenReadOnly, Mode, Permission, PermissionInfo, intern};
 pub use policy::Policy;

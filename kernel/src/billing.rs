@@ -1,5 +1,6 @@
 //! Billing: plans' limits and entitlements, subscriptions, and the inbox of billing events.
 
+pub mod catalogs;
 pub mod entitlements;
 pub mod inbox;
 pub mod limits;
@@ -11,6 +12,8 @@ pub mod subscription;
 crate::base::repositories::repositories! {
     /// The billing pillar's repositories.
     pub trait BillingRepositories {
+        /// Catalogs of plans that were applied. System scope only.
+        catalogs: catalogs::Catalogs;
         /// Usage counters of a workspace's limits.
         limits: limits::Limits;
         /// Subscriptions of workspaces.

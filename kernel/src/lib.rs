@@ -10,7 +10,7 @@
 //! | layer | module | holds |
 //! |---|---|---|
 //! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets, text |
-//! | 2 | [`access`] | permissions as types, roles, the plans, [`Grant`] and [`Can`] |
+//! | 2 | [`access`] | permissions as types, roles, the plans, entitlements, [`Grant`] and [`Can`] |
 //! | 3 | [`identity`] | accounts, passwords, sessions, API keys |
 //! | 3 | [`tenancy`] | workspaces, their members and invites |
 //! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |

@@ -84,7 +84,7 @@ fn outcome(answer: &Answer) -> &'static str {
     let message = answer.body["error"]["message"].as_str().unwrap_or_default();
     match answer.code() {
         "unauthenticated" => "401",
-        "forbidden" => "403",
+        "forbidden" | "membership_suspended" => "403",
         "not_found" if message == "there is no such workspace" => "404",
         _ => "yes",
     }

@@ -108,6 +108,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("billing::entitlements", 5),
     ("billing::limits::flow", 5),
     ("billing::processor", 5),
+    ("billing::subscription::flow", 5),
     ("events::flow", 5),
     ("guard::idempotency", 5),
     ("hooks", 5),

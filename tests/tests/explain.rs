@@ -19,15 +19,15 @@ CREATE TEMP TABLE places AS
     UNION ALL SELECT 0, workspace_id, user_id FROM kernel.memberships;
 INSERT INTO kernel.users (id, email, email_lower, name, password_hash, created_at, updated_at)
     SELECT person, n || '@fill.example', n || '@fill.example', 'Person', 'x', now(), now() FROM places WHERE n > 0;
-INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
-    SELECT workspace, 'fill-' || n, 'Fill', 'user', person, now(), now() FROM places WHERE n > 0;
+INSERT INTO kernel.workspaces (id, slug, name, entitlements, created_by_type, created_by_id, created_at, updated_at)
+    SELECT workspace, 'fill-' || n, 'Fill', plans -> 0, 'user', person, now(), now() FROM places, kernel.catalogs WHERE n > 0;
 INSERT INTO kernel.slugs (slug, workspace_id, created_at) SELECT 'fill-' || n, workspace, now() FROM places WHERE n > 0;
 INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at)
     SELECT workspace, person, 'owner', now(), now() FROM places WHERE n > 0;
 INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at)
     SELECT a.workspace, b.person, 'member', now(), now() FROM places a, places b WHERE b.n > 0 AND (a.n + b.n) % 10 = 0
     ON CONFLICT DO NOTHING;
-INSERT INTO kernel.usage (workspace_id, key, used) SELECT workspace, key, 1000 FROM places, unnest(ARRAY['projects', 'members']) key
+INSERT INTO kernel.usage (workspace_id, key, used, cap) SELECT workspace, key, 1000, NULL FROM places, unnest(ARRAY['projects', 'members']) key
     ON CONFLICT (workspace_id, key) DO UPDATE SET cap = NULL;
 -- Indexes are built when the rows are there: a third of the time.
 CREATE TEMP TABLE later AS
@@ -129,6 +129,7 @@ async fn hot_routes(ada: &Caller) -> TestResult {
         "/invites",
         "/api-keys",
         "/entitlements",
+        "/subscription",
         "/permissions",
     ] {
         ada.get(&ada.at(below)).await?.expect(StatusCode::OK)?;

@@ -121,6 +121,7 @@ async fn the_documents_are_complete_and_ask_no_cdn() -> TestResult {
             "/api/v1/workspaces/{ws}/permissions",
             "/api/v1/workspaces/{ws}/projects",
             "/api/v1/workspaces/{ws}/projects/{project}",
+            "/api/v1/workspaces/{ws}/subscription",
             "/healthz",
             "/readyz",
             "/webhooks/{provider}",

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use saas_kernel_postgres::CatalogOutcome;
 use saas_kernel_tests::{TestApp, TestResult, eventually, subscription_event};
 use serde_json::json;
 
@@ -176,18 +177,50 @@ async fn a_changed_configuration_reaches_the_caps() -> TestResult {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml");
     let text = std::fs::read_to_string(file)?
         .replace("limits: { projects: 5,", "limits: { boards: 7, projects: 2,")
-        .replace("limits: { projects", "limits: { boards: 9, projects");
+        .replace("limits: { projects", "limits: { boards: 9, projects")
+        .replace("name: Free\n", "name: Free\n    features: [exports]\n");
     let changed = saas_kernel::ProductConfig::parse(&text)?;
-    assert!(app.system.sync_catalog(&changed.catalog).await?);
-    assert!(!app.system.sync_catalog(&changed.catalog).await?, "the second time there is nothing to do");
-    let limits = ada.get(&ada.at("/entitlements")).await?.body["limits"].clone();
+    assert_eq!(app.system.sync_catalog(&changed.catalog).await?, CatalogOutcome::Applied { number: 2 });
+    assert_eq!(app.system.sync_catalog(&changed.catalog).await?, CatalogOutcome::Unchanged);
+    let entitlements = ada.get(&ada.at("/entitlements")).await?.expect(StatusCode::OK)?;
+    // Those of the workspace, and those that this version's plans have.
+    assert_eq!(entitlements["features"], json!({ "audit_log_export": false, "exports": true, "sso": false }));
     assert_eq!(
-        limits,
+        entitlements["limits"],
         json!({
             "boards": { "allowed": true, "limit": 7, "usage": 0 },
             "members": { "allowed": true, "limit": 5, "usage": 1 },
             "projects": { "allowed": true, "limit": 2, "usage": 1 },
         })
     );
+    Ok(())
+}
+
+/// During a rolling deploy the older version goes on with what the newer plans no longer have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_version_serves_workspaces_whose_counters_are_not_there() -> TestResult {
+    let app = TestApp::start().await?;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml");
+    let text = std::fs::read_to_string(file)?.replace("limits: { projects:", "limits: { boards:");
+    let newer = saas_kernel::ProductConfig::parse(&text)?;
+    assert_eq!(app.system.sync_catalog(&newer.catalog).await?, CatalogOutcome::Applied { number: 2 });
+    assert_eq!(
+        app.system.sync_catalog(app.kernel.catalog()).await?,
+        CatalogOutcome::Replaced { number: 1, by: 2 },
+        "it restarts"
+    );
+    let ada = app.sign_up("Ada").await?;
+    let limits = ada.get(&ada.at("/entitlements")).await?.expect(StatusCode::OK)?["limits"].clone();
+    assert_eq!(limits["boards"], json!({ "allowed": true, "limit": 5, "usage": 0 }));
+    let answers = join_all((0..12).map(|n| {
+        let ada = ada.clone();
+        async move { ada.create_project(&format!("Project {n}")).await.map(|answer| answer.status) }
+    }))
+    .await;
+    let answers: Vec<StatusCode> = answers.into_iter().collect::<Result<_, _>>()?;
+    let with = |status| answers.iter().filter(|answer| **answer == status).count();
+    // The sign-up's hook made the first.
+    assert_eq!((with(StatusCode::CREATED), with(StatusCode::PAYMENT_REQUIRED)), (4, 8), "{answers:?}");
+    assert_eq!((app.count(COUNT).await?, app.count(USED).await?), (5, 5));
     Ok(())
 }

@@ -110,6 +110,7 @@ async fn grant() -> Result<Arc<Grant>> {
     let db = TestDb::new(&Migrations::kernel()).await?;
     let store = db.store().await?;
     let kernel = Kernel::builder(config).store(store.clone()).build()?;
+    db.system().await?.sync_catalog(kernel.catalog()).await?;
     let (email, password) = ("ada@example.com", "correct horse battery");
     let account = NewAccount::parse(email, password, "Ada")?;
     let prepared = SignUp::prepare(Ctx::at(kernel.now()), account, kernel.passwords()).await?;

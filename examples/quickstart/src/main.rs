@@ -46,13 +46,14 @@ async fn write(
 async fn main() -> Result<(), BoxError> {
     let address = std::env::var("APP_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
-    let (store, mail) = (db.store().await?, MemoryMailer::default());
+    let (store, system, mail) = (db.store().await?, db.system().await?, MemoryMailer::default());
     let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
         .store(store.clone())
-        .system(db.system().await?)
+        .system(system.clone())
         .permissions(PERMISSIONS)
         .mailer(mail.clone())
         .build()?;
+    system.sync_catalog(kernel.catalog()).await?;
     let notes = OpenApiRouter::new().routes(routes!(list, write)).with_state(store);
     let app = app(&kernel, HttpSettings::new(&format!("http://{address}"))?).workspace_routes(notes).dev_mail(mail);
     serve(app, &address, |address| welcome(&WELCOME.replace("ADDRESS", &address.to_string()))).await?;

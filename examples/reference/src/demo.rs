@@ -27,7 +27,8 @@ pub async fn run() -> Result<(), BoxError> {
     Migrations::kernel().product(&PRODUCT_MIGRATIONS).run(&admin).await?;
     let store = PgStore::connect(&postgres.url("kernel_app", "postgres")).await?;
     let system = PgSystem::connect(&postgres.url("kernel_system", "postgres")).await?;
-    let kernel = kernel(store.clone(), system, &settings)?;
+    let kernel = kernel(store.clone(), system.clone(), &settings)?;
+    system.sync_catalog(kernel.catalog()).await?;
     let app = app(&kernel, store, &settings)?;
     let (started, address) = oneshot::channel();
     let server = tokio::spawn(async move {

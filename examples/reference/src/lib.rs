@@ -15,7 +15,7 @@ use std::io::Write;
 use saas_kernel::{BoxError, Kernel, ProductConfig};
 use saas_kernel_axum::App;
 use saas_kernel_postgres::doctor::Doctor;
-use saas_kernel_postgres::{Migrations, PgStore, PgSystem};
+use saas_kernel_postgres::{CatalogOutcome, Migrations, PgStore, PgSystem};
 use saas_kernel_stripe::StripeBilling;
 
 use crate::settings::Settings;
@@ -102,6 +102,20 @@ pub async fn doctor() -> Result<(), BoxError> {
         say(&format!("{finding}\n"));
     }
     Err(format!("defects found: {}; run the SQL shown with each to fix it", findings.len()).into())
+}
+
+/// Brings the plans of the configuration into force although others have replaced them: after going back to an older version.
+pub async fn reapply_plans() -> Result<(), BoxError> {
+    let settings = Settings::from_env()?;
+    let databases = settings.databases.as_ref().ok_or("DATABASE_URL and SYSTEM_DATABASE_URL are not set")?;
+    let config = ProductConfig::load(&settings.config)?;
+    let outcome = PgSystem::connect(&databases.system).await?.reapply_catalog(&config.catalog).await?;
+    say(match outcome {
+        CatalogOutcome::Unchanged => "these plans are in force already",
+        CatalogOutcome::Replaced { .. } => "other plans were applied meanwhile, and are in force",
+        _ => "these plans are in force now",
+    });
+    Ok(())
 }
 
 fn owner_url() -> Result<String, BoxError> {

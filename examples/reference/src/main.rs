@@ -1,4 +1,4 @@
-//! The reference app's commands: `serve` (the default), `migrate`, `doctor`, `demo`.
+//! The reference app's commands: `serve` (the default), `migrate`, `doctor`, `reapply-plans`, `demo`.
 
 use std::process::ExitCode;
 
@@ -14,8 +14,12 @@ async fn main() -> ExitCode {
         "serve" => reference::serve().await,
         "migrate" => reference::migrate().await,
         "doctor" => reference::doctor().await,
+        "reapply-plans" => reference::reapply_plans().await,
         "demo" => reference::demo::run().await,
-        other => Err(format!("`{other}` is not a command; use serve, migrate [--dry-run], doctor or demo").into()),
+        other => {
+            Err(format!("`{other}` is not a command; use serve, migrate [--dry-run], doctor, reapply-plans or demo")
+                .into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

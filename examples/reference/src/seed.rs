@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
+use saas_kernel::billing::entitlements::set_plan;
 use saas_kernel::billing::subscription::{Status, Subscription};
 use saas_kernel::id::{SubscriptionId, UserId, WorkspaceId};
 use saas_kernel::identity::users::NewUser;
@@ -73,29 +74,22 @@ pub async fn run(kernel: &Kernel, system: &PgSystem) -> Result<(), BoxError> {
         }
         let home = if sample.slug == "demo" { 0 } else { index };
         let team: Vec<_> = people.iter().filter(|(of, _, _)| *of == home).map(|(_, role, id)| (*role, *id)).collect();
-        workspace(kernel, &mut tx, sample, &team, at).await?;
+        workspace(&mut tx, sample, &team, at).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-async fn workspace(
-    kernel: &Kernel,
-    tx: &mut PgTx,
-    sample: &Sample,
-    team: &[(&str, UserId)],
-    at: DateTime<Utc>,
-) -> Result<(), BoxError> {
+async fn workspace(tx: &mut PgTx, sample: &Sample, team: &[(&str, UserId)], at: DateTime<Utc>) -> Result<(), BoxError> {
     let (id, slug, name) = (WorkspaceId::generate(at), sample.slug.parse()?, sample.name.parse()?);
     let by = Actor::User(team.first().ok_or("a workspace without an owner")?.1);
     tx.workspaces().claim_slug(id, &slug, at).await?;
     tx.workspaces().insert(&NewWorkspace { id, slug: &slug, name: &name, created_by: by, at }).await?;
-    tx.limits().set_caps(id, &kernel.catalog().plan_of(sample.plan).limits).await?;
-    for (role, user) in team {
-        tx.members().insert(&NewMembership { workspace: id, user: *user, role, at }).await?;
-    }
     if let Some(plan) = sample.plan {
         subscribe(tx, id, plan, sample.status.clone(), at).await?;
+    }
+    for (role, user) in team {
+        tx.members().insert(&NewMembership { workspace: id, user: *user, role, at }).await?;
     }
     for number in 1..=sample.projects {
         let at = at + TimeDelta::hours(i64::try_from(number)?);
@@ -128,7 +122,8 @@ async fn subscribe(
     };
     tx.subscriptions().save(&subscription).await?;
     let plan = (access != Access::None).then_some(plan);
-    Ok(tx.workspaces().set_plan(workspace, plan, access, at).await?)
+    set_plan(tx, workspace, plan, access, at).await?;
+    Ok(())
 }
 
 fn address(role: &str, index: usize) -> String {

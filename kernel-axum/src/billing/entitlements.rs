@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use saas_kernel::Proof;
 use saas_kernel::access::catalog::Cap;
-use saas_kernel::billing::entitlements::{self, Entitlement, Entitlements};
+use saas_kernel::billing::entitlements::{self, EntitlementUsage};
+use saas_kernel::billing::limits::Usage;
 use saas_kernel::permissions::ReadWorkspace;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -47,25 +48,20 @@ struct LimitView {
     usage: u64,
 }
 
-impl From<Entitlements> for EntitlementsView {
-    fn from(all: Entitlements) -> Self {
-        let (mut features, mut limits) = (BTreeMap::new(), BTreeMap::new());
-        for (key, entitlement) in all.entitlements {
-            match entitlement {
-                Entitlement::Bool(on) => {
-                    features.insert(key, on);
-                }
-                Entitlement::Limit(usage) => {
-                    let limit = match usage.cap {
-                        Cap::Finite(n) => Some(n),
-                        Cap::Unlimited => None,
-                    };
-                    limits
-                        .insert(key, LimitView { allowed: usage.cap.allows(usage.used + 1), limit, usage: usage.used });
-                }
-            }
-        }
-        Self { plan: all.plan, access: all.access.as_str(), features, limits }
+impl From<Usage> for LimitView {
+    fn from(usage: Usage) -> Self {
+        let limit = match usage.cap {
+            Cap::Finite(n) => Some(n),
+            Cap::Unlimited => None,
+        };
+        Self { allowed: usage.cap.allows(usage.used + 1), limit, usage: usage.used }
+    }
+}
+
+impl From<EntitlementUsage> for EntitlementsView {
+    fn from(all: EntitlementUsage) -> Self {
+        let limits = all.limits.into_iter().map(|(key, usage)| (key, usage.into())).collect();
+        Self { plan: all.plan, access: all.access.as_str(), features: all.features, limits }
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
 use saas_kernel::tenancy::workspaces::{self, Rename, Workspace, WorkspaceCreation};
-use saas_kernel::{Fields, Kernel, Proof, Refusal};
+use saas_kernel::{Fields, Proof, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -44,14 +44,14 @@ struct WorkspaceView {
     updated_at: DateTime<Utc>,
 }
 
-impl WorkspaceView {
-    fn of(kernel: &Kernel, workspace: Workspace) -> Self {
+impl From<Workspace> for WorkspaceView {
+    fn from(workspace: Workspace) -> Self {
         Self {
             id: workspace.id.to_string(),
-            plan: kernel.catalog().plan_of(workspace.plan.as_deref()).key.clone(),
+            plan: workspace.entitlements.plan().to_owned(),
             slug: workspace.slug,
             name: workspace.name,
-            access: workspace.access.as_str(),
+            access: workspace.entitlements.access.as_str(),
             created_by: workspace.created_by.into(),
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,
@@ -86,7 +86,7 @@ async fn create(
     let creation = WorkspaceCreation::by(&session);
     let mut tx = kernel.store().begin(creation.scope()).await?;
     let made = workspaces::create(&creation, &mut *tx, name, slug).await?;
-    commit_with(tx, Created(WorkspaceView::of(kernel, made))).await
+    commit_with(tx, Created(WorkspaceView::from(made))).await
 }
 
 /// Lists the workspaces that the caller is a member of, oldest first.
@@ -99,14 +99,14 @@ async fn list(
     let page = session.page(LIST, &query)?;
     let mut tx = api.kernel().store().begin(session.scope()).await?;
     let mine = workspaces::of_user(&session, &mut *tx, &page).await?;
-    Ok(List::of_user(&session, LIST, mine, |workspace| WorkspaceView::of(api.kernel(), workspace)))
+    Ok(List::of_user(&session, LIST, mine, WorkspaceView::from))
 }
 
 /// Returns the workspace.
 #[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)))]
 async fn get(State(api): State<Api>, can: Allow<ReadWorkspace>, _: NoQuery) -> Result<View<WorkspaceView>, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
-    Ok(View(WorkspaceView::of(api.kernel(), workspaces::get(&can, &mut *tx).await?)))
+    Ok(View(WorkspaceView::from(workspaces::get(&can, &mut *tx).await?)))
 }
 
 /// The changes; what is left out stays.
@@ -139,5 +139,5 @@ async fn update(
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     let renamed = workspaces::rename(&can, &mut *tx, Rename { name, slug }).await?;
     tx.commit().await?;
-    Ok(View(WorkspaceView::of(api.kernel(), renamed)))
+    Ok(View(WorkspaceView::from(renamed)))
 }

@@ -1,9 +1,13 @@
-//! Checks of the triggers that enforce limits, the audit log and references.
+//! Checks of the triggers that enforce limits, entitlements, the audit log and references.
 
 use super::checks::Check;
 
-pub(super) const CHECKS: &[Check] =
-    &[("trigger_disabled", TRIGGER_DISABLED), ("counting_trigger", COUNTING_TRIGGER), ("audit_trigger", AUDIT_TRIGGER)];
+pub(super) const CHECKS: &[Check] = &[
+    ("trigger_disabled", TRIGGER_DISABLED),
+    ("counting_trigger", COUNTING_TRIGGER),
+    ("entitlements_trigger", ENTITLEMENTS_TRIGGER),
+    ("audit_trigger", AUDIT_TRIGGER),
+];
 
 const TRIGGER_DISABLED: &str = r"
 SELECT format('trigger %I ON %s', g.tgname, r.name),
@@ -33,6 +37,19 @@ JOIN (VALUES ('count_insert', 'AFTER INSERT', 5, 'count_row', 'NEW.deleted_at IS
      ) e(trigger, moment, type, function, condition, soft_only) ON c.soft OR NOT e.soft_only
 WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = e.trigger AND g.tgtype = e.type
                   AND g.tgfoid = to_regproc('kernel.' || e.function) AND (g.tgqual IS NOT NULL) = c.soft) ORDER BY 1";
+
+/// tgtype: 1 for each row, 2 before, 4 insert.
+const ENTITLEMENTS_TRIGGER: &str = r"
+SELECT format('trigger %s ON %s', e.trigger, r.name), format('it is missing or was changed: %s', e.why),
+       format('CREATE OR REPLACE TRIGGER %s %s INSERT ON %s FOR EACH ROW %sEXECUTE FUNCTION kernel.%s();', e.trigger, e.moment, r.name,
+              CASE WHEN e.condition <> '' THEN format('WHEN (%s) ', e.condition) ELSE '' END, e.trigger)
+FROM (VALUES ('workspaces', 'give_entitlements', 'BEFORE', 7, '', 'no workspace can be created'),
+             ('workspaces', 'make_counters', 'AFTER', 5, '', 'a new workspace has no usage counters'),
+             ('usage', 'give_cap', 'BEFORE', 7, 'NEW.cap = ''-1''::integer', 'a usage counter that is missing cannot be made')
+     ) e(tbl, trigger, moment, type, condition, why)
+JOIN rel r ON r.oid = to_regclass('kernel.' || e.tbl)
+WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgname = e.trigger AND g.tgtype = e.type
+                  AND g.tgfoid = to_regproc('kernel.' || e.trigger) AND (g.tgqual IS NOT NULL) = (e.condition <> '')) ORDER BY 1";
 
 /// tgtype: 1 for each row, 2 before, 8 delete, 16 update, 32 truncate.
 const AUDIT_TRIGGER: &str = r"

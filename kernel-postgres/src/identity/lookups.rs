@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::access::WorkspaceStatus;
-use saas_kernel::access::catalog::Access;
+use saas_kernel::access::entitlements::Terms;
 use saas_kernel::actor::Actor;
 use saas_kernel::id::UserId;
 use saas_kernel::identity::lookups::{
@@ -15,11 +15,13 @@ use saas_kernel::secret::TokenHash;
 use saas_kernel::{Call, StoreError};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
 use crate::share::Share;
 use crate::store::PgStore;
+use crate::tenancy::workspaces::entitlements;
 
 /// A connection for look-ups, with its place in the share of the client's address or of the known caller.
 pub(crate) struct PgLookups {
@@ -34,14 +36,14 @@ struct WorkspaceColumns {
     workspace_id: Option<Uuid>,
     workspace_status: Option<String>,
     workspace_version: Option<i64>,
-    plan: Option<String>,
     access: Option<String>,
+    entitlements: Option<Json<Terms>>,
 }
 
 impl WorkspaceColumns {
     fn found(self) -> Result<Option<WorkspaceFound>, StoreError> {
-        let (Some(id), Some(status), Some(version), Some(access)) =
-            (self.workspace_id, self.workspace_status, self.workspace_version, self.access)
+        let (Some(id), Some(status), Some(version), Some(access), Some(terms)) =
+            (self.workspace_id, self.workspace_status, self.workspace_version, self.access, self.entitlements)
         else {
             return Ok(None);
         };
@@ -49,8 +51,7 @@ impl WorkspaceColumns {
             id: id.into(),
             status: WorkspaceStatus::from_stored(&status).ok_or_else(|| bad_row("workspaces", "status", &status))?,
             version,
-            plan: self.plan,
-            access: stored_access(&access)?,
+            entitlements: entitlements(&access, terms)?,
         }))
     }
 }
@@ -106,10 +107,6 @@ impl TryFrom<KeyRow> for ApiKeyFound {
     }
 }
 
-fn stored_access(access: &str) -> Result<Access, StoreError> {
-    Access::from_stored(access).ok_or_else(|| bad_row("workspaces", "access", access))
-}
-
 fn by(workspace: Option<&WorkspaceRef>) -> (Option<Uuid>, Option<&str>) {
     match workspace {
         Some(WorkspaceRef::Id(id)) => (Some(id.uuid()), None),
@@ -128,7 +125,7 @@ impl Lookups for PgLookups {
     ) -> Result<Option<SessionFound>, StoreError> {
         let (id, slug) = by(workspace);
         let row: Option<SessionRow> = sqlx::query_as(
-            "SELECT session_id, user_id, created_at, seen_at, workspace_id, workspace_status, workspace_version, plan, access,
+            "SELECT session_id, user_id, created_at, seen_at, workspace_id, workspace_status, workspace_version, access, entitlements,
                     role, member_status, member_version FROM kernel.authenticate_session($1, $2, $3, $4)",
         )
         .bind(token.0.as_slice())
@@ -158,7 +155,7 @@ impl Lookups for PgLookups {
     ) -> Result<Option<ApiKeyFound>, StoreError> {
         let (id, slug) = by(workspace);
         let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT key_id, scopes, last_used_at, workspace_id, workspace_status, workspace_version, plan, access
+            "SELECT key_id, scopes, last_used_at, workspace_id, workspace_status, workspace_version, access, entitlements
              FROM kernel.authenticate_api_key($1, $2, $3, $4)",
         )
         .bind(token.0.as_slice())

@@ -1,13 +1,18 @@
 //! Repository of workspaces.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
+use saas_kernel::access::Entitlements;
 use saas_kernel::access::catalog::Access;
+use saas_kernel::access::entitlements::Terms;
 use saas_kernel::actor::ActorRef;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::tenancy::workspaces::{NewWorkspace, Rename, Slug, Workspace, WorkspaceName, Workspaces};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
@@ -19,8 +24,8 @@ struct WorkspaceRow {
     id: Uuid,
     slug: String,
     name: String,
-    plan: Option<String>,
     access: String,
+    entitlements: Json<Terms>,
     created_by_type: String,
     created_by_id: Uuid,
     created_at: DateTime<Utc>,
@@ -35,8 +40,7 @@ impl TryFrom<WorkspaceRow> for Workspace {
             id: row.id.into(),
             slug: row.slug,
             name: row.name,
-            plan: row.plan,
-            access: Access::from_stored(&row.access).ok_or_else(|| bad_row("workspaces", "access", &row.access))?,
+            entitlements: entitlements(&row.access, row.entitlements)?,
             created_by: ActorRef::from_row(row.created_by_type, row.created_by_id, None),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -44,13 +48,19 @@ impl TryFrom<WorkspaceRow> for Workspace {
     }
 }
 
+/// The entitlements as stored in two columns.
+pub(crate) fn entitlements(access: &str, Json(terms): Json<Terms>) -> Result<Arc<Entitlements>, StoreError> {
+    let access = Access::from_stored(access).ok_or_else(|| bad_row("workspaces", "access", access))?;
+    Ok(Arc::new(Entitlements { access, terms }))
+}
+
 const FIND: &str = "
-SELECT id, slug, name, plan, access, created_by_type, created_by_id, created_at, updated_at
+SELECT id, slug, name, access, entitlements, created_by_type, created_by_id, created_at, updated_at
 FROM kernel.workspaces WHERE id = $1 AND status = 'active'";
 
 /// Starts from the memberships: starting from the workspaces would evaluate the policy for all of them.
 const OF_USER: &str = "
-SELECT w.id, w.slug, w.name, w.plan, w.access, w.created_by_type, w.created_by_id, w.created_at, w.updated_at
+SELECT w.id, w.slug, w.name, w.access, w.entitlements, w.created_by_type, w.created_by_id, w.created_at, w.updated_at
 FROM kernel.memberships m JOIN kernel.workspaces w ON w.id = m.workspace_id
 WHERE m.user_id = $1 AND m.status = 'active' AND w.status = 'active'
   AND ($2::timestamptz IS NULL OR (w.created_at, w.id) > ($2, $3))
@@ -59,7 +69,7 @@ ORDER BY w.created_at, w.id LIMIT $4";
 const RENAME: &str = "
 UPDATE kernel.workspaces SET name = coalesce($2, name), slug = coalesce($3, slug), updated_at = $4
 WHERE id = $1 AND status = 'active'
-RETURNING id, slug, name, plan, access, created_by_type, created_by_id, created_at, updated_at";
+RETURNING id, slug, name, access, entitlements, created_by_type, created_by_id, created_at, updated_at";
 
 #[async_trait]
 impl Workspaces for PgTx {
@@ -140,13 +150,16 @@ impl Workspaces for PgTx {
         &mut self,
         id: WorkspaceId,
         plan: Option<&str>,
-        access: Access,
+        entitlements: &Entitlements,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE kernel.workspaces SET plan = $2, access = $3, updated_at = $4 WHERE id = $1")
+        let set =
+            "UPDATE kernel.workspaces SET plan = $2, access = $3, entitlements = $4, updated_at = $5 WHERE id = $1";
+        sqlx::query(set)
             .bind(id.uuid())
             .bind(plan)
-            .bind(access.as_str())
+            .bind(entitlements.access.as_str())
+            .bind(Json(&entitlements.terms))
             .bind(at)
             .execute(self.conn())
             .await

@@ -18,7 +18,8 @@ use crate::{PgStore, PgSystem};
 pub const CLUSTER_ENV: &str = "SAAS_KERNEL_TEST_POSTGRES";
 
 /// A migrated database for one test, with the four roles and no rows. Tests connect as the application does, because an
-/// administrator would bypass row-level security. Dropped with the value.
+/// administrator would bypass row-level security. No plans are applied: call [`PgSystem::sync_catalog`] before a workspace is created.
+/// Dropped with the value.
 ///
 /// ```no_run
 /// # async fn test() -> Result<(), Box<dyn std::error::Error>> {

@@ -101,6 +101,11 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("kernel_grant", "SELECT ON kernel.users TO kernel_app", "GRANT SELECT (password_hash) ON kernel.users TO kernel_app"),
     defect("kernel_grant", "UPDATE ON kernel.workspaces TO kernel_app", "GRANT UPDATE ON kernel.workspaces TO kernel_app"),
     defect("kernel_grant", "UPDATE ON kernel.usage TO kernel_app", "GRANT UPDATE ON kernel.usage TO kernel_app"),
+    defect("kernel_grant", "INSERT ON kernel.usage TO kernel_app", "GRANT INSERT (cap) ON kernel.usage TO kernel_app"),
+    defect("kernel_grant", "UPDATE ON kernel.workspaces TO kernel_app", "GRANT UPDATE (entitlements) ON kernel.workspaces TO kernel_app"),
+    defect("kernel_grant", "INSERT ON kernel.workspaces TO kernel_app", "GRANT INSERT (entitlements) ON kernel.workspaces TO kernel_app"),
+    defect("kernel_grant", "SELECT ON kernel.catalogs TO kernel_app", "GRANT SELECT ON kernel.catalogs TO kernel_app"),
+    defect("kernel_grant", "DELETE ON kernel.catalogs TO kernel_system", "GRANT DELETE ON kernel.catalogs TO kernel_system"),
     defect("kernel_grant", "INSERT ON kernel.audit_log TO kernel_system", "GRANT INSERT (at) ON kernel.audit_log TO kernel_system"),
     defect("kernel_grant", "DELETE ON kernel.audit_log TO kernel_app", "GRANT DELETE ON kernel.audit_log TO kernel_app"),
     defect("kernel_grant", "UPDATE ON kernel.audit_log TO kernel_system", "GRANT UPDATE (action) ON kernel.audit_log TO kernel_system"),
@@ -187,6 +192,12 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("counting_trigger", "trigger count_insert ON app.projects", "DROP TRIGGER count_insert ON app.projects;
          CREATE TRIGGER count_insert AFTER INSERT ON app.projects FOR EACH ROW EXECUTE FUNCTION kernel.count_row('projects')"),
     defect("counting_trigger", "trigger count_soft_delete ON app.tasks", "SELECT kernel.protect('app.tasks', 'tasks'); ALTER TABLE app.tasks ADD deleted_at timestamptz"),
+    defect("entitlements_trigger", "trigger give_entitlements ON kernel.workspaces", "DROP TRIGGER give_entitlements ON kernel.workspaces"),
+    defect("entitlements_trigger", "trigger make_counters ON kernel.workspaces", "DROP TRIGGER make_counters ON kernel.workspaces"),
+    defect("entitlements_trigger", "trigger give_cap ON kernel.usage", "DROP TRIGGER give_cap ON kernel.usage"),
+    defect("entitlements_trigger", "trigger give_cap ON kernel.usage", "DROP TRIGGER give_cap ON kernel.usage;
+         CREATE TRIGGER give_cap AFTER INSERT ON kernel.usage FOR EACH ROW WHEN (NEW.cap = -1) EXECUTE FUNCTION kernel.give_cap()"),
+    defect("trigger_disabled", "trigger give_cap ON kernel.usage", "ALTER TABLE kernel.usage DISABLE TRIGGER give_cap"),
     defect("audit_trigger", "trigger append_only ON kernel.audit_log", "DROP TRIGGER append_only ON kernel.audit_log"),
     defect("audit_trigger", "trigger no_truncate ON kernel.audit_log_default", "DROP TRIGGER no_truncate ON kernel.audit_log_default"),
     // partitions
@@ -218,7 +229,7 @@ pub(crate) const ROLE_DEFECTS: &[Defect] = &[
     defect("role_owns", "SCHEMA kernel", "ALTER SCHEMA kernel OWNER TO kernel_system"),
     defect("role_owns", "VIEW public.v", "CREATE VIEW public.v AS SELECT 1; ALTER VIEW public.v OWNER TO kernel_app"),
     defect("role_owns", "DATABASE postgres", "ALTER DATABASE postgres OWNER TO kernel_app"),
-    defect("role_owns", "TABLE kernel.settings", "ALTER TABLE kernel.settings OWNER TO kernel_lookup"),
+    defect("role_owns", "TABLE kernel.catalogs", "ALTER TABLE kernel.catalogs OWNER TO kernel_lookup"),
     defect("create_privilege", "DATABASE postgres", "GRANT CREATE ON DATABASE postgres TO kernel_app"),
     defect("role_timeout", "statement_timeout of role kernel_app", "ALTER ROLE kernel_app RESET statement_timeout"),
     defect("role_timeout", "lock_timeout of role kernel_system", "ALTER ROLE kernel_system SET lock_timeout = 0"),

@@ -145,7 +145,17 @@ defects! {
             NEW.cap := least(OLD.cap, NEW.cap);
             RETURN NEW;
         END $$;
-        CREATE TRIGGER stay BEFORE UPDATE OF cap ON kernel.usage FOR EACH ROW EXECUTE FUNCTION app.stay()";
+        -- Not while plans are applied, which would never end.
+        CREATE TRIGGER stay BEFORE UPDATE OF cap ON kernel.usage FOR EACH ROW
+            WHEN (current_setting('lock_timeout') <> '500ms') EXECUTE FUNCTION app.stay()";
+
+    entitlements_that_do_not_follow_the_plan_are_found breaks "entitlements are those of the plan"
+        with "CREATE FUNCTION app.keep() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            NEW.entitlements := OLD.entitlements;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER keep BEFORE UPDATE OF plan ON kernel.workspaces FOR EACH ROW EXECUTE FUNCTION app.keep()";
 
     a_commit_by_sql_text_is_found breaks "nothing is kept for a removed member" by CommitsBySqlText;
     a_write_as_the_system_is_found breaks "nothing is kept for a removed member" by WritesAsTheSystem;

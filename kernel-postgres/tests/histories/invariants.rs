@@ -17,6 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn check(history: &History) -> Result<Vec<Violation>> {
     process_everything(history).await?;
+    // Whoever was bringing plans into force may be gone: those that are in force are finished here.
+    for plans in &history.world.plans {
+        history.world.system.sync_catalog(plans).await?;
+    }
     let (kept, refused, replaced, received, answers) = {
         let shared = history.shared();
         let replaced: Vec<Vec<u8>> = shared.replaced.iter().map(|hash| hash.0.to_vec()).collect();

@@ -148,6 +148,15 @@ FROM kernel.usage u JOIN plans p USING (workspace_id)
 WHERE u.cap IS DISTINCT FROM CASE WHEN p.plan = 'pro' THEN NULL WHEN p.plan = 'starter' THEN 5 ELSE 4 END
 
 UNION ALL
+SELECT 'entitlements are those of the plan', format('%s on plan %s: %s, cap of %s: %s', w.id, w.plan, w.entitlements, l.key, u.cap)
+FROM kernel.workspaces w
+CROSS JOIN (SELECT plans FROM kernel.catalogs WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT 1) c
+CROSS JOIN LATERAL (SELECT t.terms FROM jsonb_array_elements(c.plans) WITH ORDINALITY t (terms, nth)
+                    WHERE nth = 1 OR t.terms ->> 'plan' = w.plan ORDER BY nth DESC LIMIT 1) p
+CROSS JOIN LATERAL jsonb_each_text(p.terms -> 'limits') l
+LEFT JOIN kernel.usage u ON u.workspace_id = w.id AND u.key = l.key
+WHERE w.id = ANY($1) AND (w.entitlements <> p.terms OR u.key IS NULL OR u.cap IS DISTINCT FROM nullif(l.value, 'unlimited')::bigint)
+UNION ALL
 SELECT CASE w.role WHEN 'api_key' THEN 'nothing is kept for a revoked key' ELSE 'nothing is kept for a removed member' END,
        format('%s wrote as %s at %s, but was %s', w.actor, w.role, w.seq, coalesce(s.role, 'removed'))
 FROM (SELECT seq, xid, workspace_id, new ->> 'actor_id' AS actor, new ->> 'standing' AS role

@@ -112,6 +112,10 @@ pub(crate) enum What {
     Process {
         ahead: bool,
     },
+    /// One of two versions of the plans comes into force.
+    ApplyPlans {
+        version: usize,
+    },
 }
 
 impl Plan {
@@ -235,7 +239,8 @@ fn what(rng: &mut StdRng, workspace: usize) -> What {
         80..82 => What::CreateKey,
         82..85 => What::RevokeKey { nth: rng.random_range(0..2) },
         85..87 => What::LogIn,
-        87..90 => What::Read,
+        87..89 => What::Read,
+        89 => What::ApplyPlans { version: rng.random_range(0..2) },
         90..96 => What::Receive { nth: rng.random_range(0..EVENTS) },
         _ => What::Process { ahead: rng.random_bool(0.5) },
     }

@@ -15,7 +15,7 @@ use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::permissions::{CreateApiKey, DeleteApiKey, InviteMember, ReadWorkspace, RemoveMember, UpdateMember};
 use saas_kernel::tenancy::{invites, members};
 use saas_kernel::{Error, Grant, Tx};
-use saas_kernel_postgres::{PgResult, PgTx};
+use saas_kernel_postgres::{CatalogOutcome, PgResult, PgTx};
 
 use crate::defects::Flow;
 use crate::history::{History, Invited, Key};
@@ -83,6 +83,10 @@ impl History {
             What::Process { ahead } => {
                 let drained = self.world.processors[usize::from(ahead)].drain().await?;
                 Ok(if drained == 0 { Outcome::Nothing } else { Outcome::Committed })
+            }
+            What::ApplyPlans { version } => {
+                let applied = self.world.system.reapply_catalog(&self.world.plans[version]).await?;
+                Ok(if applied == CatalogOutcome::Unchanged { Outcome::Nothing } else { Outcome::Committed })
             }
         }
     }

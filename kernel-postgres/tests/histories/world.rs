@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use saas_kernel::access::catalog::Catalog;
 use saas_kernel::billing::processor::Processor;
 use saas_kernel::billing::provider::ProviderEvent;
 use saas_kernel::clock::{Clock, SystemClock};
@@ -75,6 +76,8 @@ pub(crate) struct World {
     /// others are processing; and one for the end, far enough ahead to find every retry due.
     pub(crate) processors: [Processor; 3],
     pub(crate) flow: Option<Flow>,
+    /// The plans, and the same with other names: their caps are the same.
+    pub(crate) plans: [Arc<Catalog>; 2],
     /// When the provider's events begin.
     pub(crate) since: DateTime<Utc>,
     /// Dropped after everything that is connected to it.
@@ -88,12 +91,16 @@ impl World {
         sqlx::raw_sql(include_str!("schema.sql")).execute(&mut admin).await?;
         let (store, system) = (PgStore::connect_with(&db.app_url(), pool()).await?, db.system().await?);
         let kernel = kernel(&store, &system, TimeDelta::zero())?;
+        system.sync_catalog(kernel.catalog()).await?;
         let mut processors = Vec::new();
         for minutes in [0, 6, 120] {
             let kernel = kernel_at(&kernel, &store, &system, minutes)?;
             processors.push(kernel.billing_processor().ok_or("a processor")?);
         }
         let processors = processors.try_into().map_err(|_| "three processors")?;
+        let renamed =
+            ProductConfig::parse(&CONFIG.replace("name: Free", "name: Basic").replace("name: Pro", "name: Plus"))?;
+        let plans = [kernel.catalog().clone(), renamed.catalog];
         let (people, flow) = (Vec::new(), planted.and_then(|planted| planted.flow));
         let mut world = Self {
             admin: admin.into(),
@@ -104,6 +111,7 @@ impl World {
             people,
             processors,
             flow,
+            plans,
             _db: db,
         };
         for number in 0..PEOPLE {

@@ -127,7 +127,7 @@ async fn mutations() -> Outcome {
         let mut tx = world.tenant(&ada).await?;
         let name = workspaces::get(&ada.grant.allow()?, &mut *tx).await?.name;
         assert_eq!(name == key, committed, "after {polls} polls");
-        let usage = limits::check_limit(&ada.grant.allow::<UpdateWorkspace>()?, &mut *tx, LIMIT).await?.usage;
+        let usage = limits::check_limit(&ada.grant, &mut *tx, LIMIT).await?.usage;
         let filter = AuditFilter { action: Some("workspace.update".to_owned()), ..AuditFilter::default() };
         let log = audit::list(&ada.grant.allow::<ReadAudit>()?, &mut *tx, &filter, &PageRequest::first(100)).await?;
         assert_eq!((usage, log.items.len() as u64), (made, made), "after {polls} polls");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::{Person, World, delete_row, insert_row, over, refused};
+use crate::world::{Person, World, catalog_with, delete_row, insert_row, over, refused};
 use crate::{LIMIT, Outcome};
 use saas_kernel::StoreError;
 use saas_kernel::access::catalog::{Cap, SEATS};
@@ -17,7 +17,8 @@ async fn used(world: &World, person: &Person) -> Result<u64, BoxError> {
 pub(crate) async fn suite() -> Outcome {
     reserving().await?;
     rows().await?;
-    caps().await
+    caps().await?;
+    missing().await
 }
 
 async fn reserving() -> Outcome {
@@ -95,12 +96,8 @@ async fn caps() -> Outcome {
     let write = tx.limits().set_caps(id, &caps(Cap::Unlimited)).await;
     refused(tx, write).await;
     let mut tx = world.tenant(&eve).await?;
-    let write = tx.limits().create_counters(id, &BTreeMap::from([("more".to_owned(), Cap::Unlimited)])).await;
+    let write = tx.limits().set_caps(id, &BTreeMap::from([("more".to_owned(), Cap::Unlimited)])).await;
     refused(tx, write).await;
-    let mut tx = world.tenant(&ada).await?;
-    let again = tx.limits().create_counters(id, &caps(Cap::Unlimited)).await;
-    assert!(matches!(&again, Err(StoreError::Conflict(constraint)) if constraint == "usage_pkey"), "{again:?}");
-    drop(tx);
 
     for _ in 0..3 {
         let mut tx = world.tenant(&ada).await?;
@@ -122,5 +119,44 @@ async fn caps() -> Outcome {
     tx.commit().await?;
     let keys: Vec<String> = world.tenant(&ada).await?.limits().all(id).await?.into_keys().collect();
     assert_eq!(keys, ["boards", SEATS, LIMIT.0], "a new limit adds its counter");
+    Ok(())
+}
+
+/// A limit that came with another version of the product.
+async fn missing() -> Outcome {
+    let world = World::new().await?;
+    let ada = world.person("Ada").await?;
+    let id = ada.workspace();
+    let free = |used| Usage { used, cap: Cap::Finite(3) };
+    // The cap is the workspace's, whoever makes the counter: a reservation, or a row that comes without one.
+    for by_row in [false, true] {
+        world.run("DELETE FROM kernel.usage").await?;
+        let mut tx = world.tenant(&ada).await?;
+        assert_eq!(tx.limits().usage(id, LIMIT.0).await?, Some(free(0)), "it is known without being made");
+        assert!(tx.limits().all(id).await?.is_empty());
+        if by_row {
+            insert_row(&mut *tx).await?;
+        } else {
+            assert_eq!(tx.limits().reserve(id, LIMIT.0, 4).await?, Reserved::Full(free(0)));
+            assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Yes);
+            assert_eq!(tx.limits().reserve(id, LIMIT.0, 3).await?, Reserved::Full(free(1)));
+        }
+        assert_eq!(tx.limits().usage(id, LIMIT.0).await?, Some(free(1)));
+    }
+    let mut tx = world.own(&ada).await?;
+    assert_eq!(tx.limits().usage(id, LIMIT.0).await?, None, "a person's scope has no counters");
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Unknown);
+    drop(tx);
+
+    // Plans that drop the limit and bring another: those who still count the old one do so by the last plans that had it.
+    let newer = catalog_with("free", "boards", Cap::Finite(2))?;
+    world.system.sync_catalog(&newer).await?;
+    world.run("DELETE FROM kernel.usage").await?;
+    let mut tx = world.system().await?;
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 3).await?, Reserved::Yes);
+    assert_eq!(tx.limits().reserve(id, LIMIT.0, 1).await?, Reserved::Full(free(3)));
+    assert_eq!(tx.limits().reserve(id, "boards", 2).await?, Reserved::Yes);
+    assert_eq!(tx.limits().reserve(id, "nobodys", 1).await?, Reserved::Unknown);
+    assert_eq!(tx.limits().usage(id, "nobodys").await?, None);
     Ok(())
 }

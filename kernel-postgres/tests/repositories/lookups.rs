@@ -5,6 +5,7 @@ use crate::world::World;
 use saas_kernel::access::catalog::Access;
 use saas_kernel::access::{Call, OWNER, WorkspaceStatus};
 use saas_kernel::actor::Actor;
+use saas_kernel::billing::entitlements::set_plan;
 use saas_kernel::ctx::Ctx;
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::identity::lookups::{SessionFound, WorkspaceRef};
@@ -12,11 +13,11 @@ use saas_kernel::secret::Token;
 use saas_kernel::tenancy::workspaces::{self, Rename};
 
 /// Workspace, role, plan and access of the membership that was found.
-fn membership(found: &SessionFound) -> Option<(WorkspaceId, &str, Option<&str>, Access)> {
+fn membership(found: &SessionFound) -> Option<(WorkspaceId, &str, &str, Access)> {
     let (workspace, member) = found.entry.as_ref()?;
     assert_eq!((workspace.status, member.active), (WorkspaceStatus::Active, true));
     assert!(workspace.version > 0 && member.version > 0);
-    Some((workspace.id, member.role.as_str(), workspace.plan.as_deref(), workspace.access))
+    Some((workspace.id, member.role.as_str(), workspace.entitlements.plan(), workspace.entitlements.access))
 }
 
 pub(crate) async fn suite() -> Outcome {
@@ -24,7 +25,7 @@ pub(crate) async fn suite() -> Outcome {
     let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
     let (hash, now) = (ada.token.hash(), world.now());
     let old: WorkspaceRef = "ada".parse()?;
-    let own = (ada.workspace(), OWNER, None, Access::Full);
+    let own = (ada.workspace(), OWNER, "free", Access::Full);
 
     // The membership in the workspace asked for, by id and by slug; none for strangers and where there is nothing.
     let missing = WorkspaceRef::Id(WorkspaceId::generate(now));
@@ -62,12 +63,14 @@ pub(crate) async fn suite() -> Outcome {
         assert_eq!(membership(&after), Some(own), "{slug:?}");
     }
 
-    // Plan and access are those of the commit before.
+    // The entitlements are those of the commit before.
     let mut tx = world.system().await?;
-    tx.workspaces().set_plan(ada.workspace(), Some("pro"), Access::Grace, now).await?;
+    set_plan(&mut *tx, ada.workspace(), Some("pro"), Access::Grace, now).await?;
     tx.commit().await?;
     let found = world.lookups().await?.session(&hash, Some(&new), now).await?.ok_or("a session")?;
-    assert_eq!(membership(&found), Some((ada.workspace(), OWNER, Some("pro"), Access::Grace)));
+    assert_eq!(membership(&found), Some((ada.workspace(), OWNER, "pro", Access::Grace)));
+    let (workspace, _) = found.entry.ok_or("an entry")?;
+    assert_eq!(*workspace.entitlements, world.entitlements(Some("pro"), Access::Grace));
 
     // A parked connection serves the transaction that follows, and the next one has another.
     let mut lookups = world.lookups().await?;

@@ -10,6 +10,7 @@
 mod api_keys;
 mod audit_log;
 mod cancellation;
+mod catalogs;
 mod idempotency;
 mod inbox;
 mod invites;
@@ -57,6 +58,7 @@ mod suite {
         workspaces = workspaces::suite;
         invites = invites::suite;
         members = members::suite;
+        catalogs = catalogs::suite;
         limits = limits::suite;
         subscriptions = subscriptions::suite;
         inbox = inbox::suite;

@@ -8,6 +8,7 @@ use crate::{LIMIT, Outcome};
 use futures_util::future::join_all;
 use saas_kernel::Call;
 use saas_kernel::StoreError;
+use saas_kernel::access::catalog::Cap;
 use saas_kernel::billing::limits::Reserved;
 use saas_kernel::billing::provider::ProviderEvent;
 use saas_kernel::error::{BoxError, Error, Replay};
@@ -32,6 +33,7 @@ fn winners(won: Vec<Result<bool, BoxError>>) -> Result<usize, BoxError> {
 
 pub(crate) async fn suite() -> Outcome {
     names().await?;
+    missing_counters().await?;
     keys().await?;
     invites().await?;
     revocations().await?;
@@ -104,6 +106,36 @@ async fn keys() -> Outcome {
         assert_eq!(winners(won)?, 1, "one place, one row");
         let usage = world.tenant(&eve).await?.limits().usage(eve.workspace(), LIMIT.0).await?.ok_or("a counter")?;
         assert_eq!(usage.used, 3);
+    }
+    Ok(())
+}
+
+/// The counter is made by the first of them: exactly the cap is admitted, and all are counted.
+async fn missing_counters() -> Outcome {
+    let world = World::new().await?;
+    for reserves in [true, false] {
+        let eve = world.person(if reserves { "Eve" } else { "Joan" }).await?;
+        world.run("DELETE FROM kernel.usage WHERE key = 'projects'").await?;
+        let won = join_all((0..N).map(|n| {
+            let (world, eve) = (&world, &eve);
+            async move {
+                let mut tx = world.tenant(eve).await?;
+                if reserves && tx.limits().reserve(eve.workspace(), LIMIT.0, 1).await? != Reserved::Yes {
+                    return Ok(false);
+                }
+                match insert_row(&mut *tx).await {
+                    // One leaves without a commit: those who wait for its counter make it then.
+                    Ok(()) if n == 0 => Ok(false),
+                    Ok(()) => tx.commit().await.map(|()| true).map_err(BoxError::from),
+                    Err(StoreError::Limit(_)) => Ok(false),
+                    Err(other) => Err(other.into()),
+                }
+            }
+        }))
+        .await;
+        assert_eq!(winners(won)?, 3, "three places, three rows (reserves: {reserves})");
+        let usage = world.tenant(&eve).await?.limits().usage(eve.workspace(), LIMIT.0).await?.ok_or("a counter")?;
+        assert_eq!((usage.used, usage.cap), (3, Cap::Finite(3)));
     }
     Ok(())
 }

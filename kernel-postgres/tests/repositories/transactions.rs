@@ -3,6 +3,7 @@
 use crate::world::{self, Person, World, delete_row, insert_row, over};
 use crate::{LIMIT, Outcome};
 use saas_kernel::StoreError;
+use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
 use saas_kernel::audit::{self, AuditFilter};
 use saas_kernel::billing::{entitlements, limits};
@@ -61,8 +62,8 @@ pub(crate) async fn transactions() -> Outcome {
     }
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(tx.workspaces().find(ada.workspace()).await?.ok_or("it is there")?.name, "Number 18");
-    let write =
-        tx.workspaces().set_plan(ada.workspace(), None, saas_kernel::access::catalog::Access::Full, world.now()).await;
+    let entitlements = world.entitlements(Some("pro"), Access::Full);
+    let write = tx.workspaces().set_plan(ada.workspace(), None, &entitlements, world.now()).await;
     world::refused(tx, write).await;
     Ok(())
 }
@@ -82,8 +83,8 @@ pub(crate) async fn proofs() -> Outcome {
         refused(workspaces::get(&read, &mut *tx).await.map(drop), whose);
         let rename = Rename { name: Some("Mine".parse()?), slug: None };
         refused(workspaces::rename(&update, &mut *tx, rename).await.map(drop), whose);
-        refused(limits::reserve(&update, &mut *tx, LIMIT, 1).await, whose);
-        refused(limits::check_limit(&update, &mut *tx, LIMIT).await.map(drop), whose);
+        refused(limits::reserve(&ada.grant, &mut *tx, LIMIT, 1).await, whose);
+        refused(limits::check_limit(&ada.grant, &mut *tx, LIMIT).await.map(drop), whose);
         refused(entitlements::list(&read, &mut *tx).await.map(drop), whose);
         refused(audit::list(&log, &mut *tx, &AuditFilter::default(), &page).await.map(drop), whose);
         refused(audit::record(&update, &mut *tx, "test.noted", "x", "y"), whose);
@@ -117,7 +118,7 @@ pub(crate) async fn proofs() -> Outcome {
 
     let mut tx = world.tenant(&ada).await?;
     assert_eq!(workspaces::get(&read, &mut *tx).await?.name, "Ada's workspace");
-    limits::reserve(&update, &mut *tx, LIMIT, 1).await?;
+    limits::reserve(&ada.grant, &mut *tx, LIMIT, 1).await?;
     drop(tx);
     let mut tx = world.own(&eve).await?;
     assert!(matches!(users::me(&ada.session, &mut *tx).await, Err(Error::Broken(_))), "another person's scope");

@@ -112,17 +112,18 @@ async fn the_systems() -> Outcome {
     let ada = world.person("Ada").await?;
     let (id, now) = (ada.workspace(), world.now());
     let mut tx = world.tenant(&ada).await?;
-    let write = tx.workspaces().set_plan(id, Some("pro"), Access::Full, now).await;
+    let with = |access| world.entitlements(Some("pro"), access);
+    let write = tx.workspaces().set_plan(id, Some("pro"), &with(Access::Full), now).await;
     refused(tx, write).await;
 
     let mut tx = world.system().await?;
     assert!(tx.workspaces().lock(id).await? && !tx.workspaces().lock(WorkspaceId::generate(now)).await?);
-    tx.workspaces().set_plan(id, Some("pro"), Access::ReadOnly, now).await?;
+    tx.workspaces().set_plan(id, Some("pro"), &with(Access::ReadOnly), now).await?;
     tx.commit().await?;
     let found = world.tenant(&ada).await?.workspaces().find(id).await?.ok_or("it is there")?;
-    assert_eq!((found.plan.as_deref(), found.access, found.updated_at), (Some("pro"), Access::ReadOnly, now));
+    assert_eq!((&*found.entitlements, found.updated_at), (&with(Access::ReadOnly), now));
     let mut tx = world.system().await?;
-    let write = tx.workspaces().set_plan(id, None, Access::None, now).await;
+    let write = tx.workspaces().set_plan(id, None, &with(Access::None), now).await;
     refused(tx, write).await;
     Ok(())
 }

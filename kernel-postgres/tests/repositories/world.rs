@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use saas_kernel::StoreError;
-use saas_kernel::access::{Call, Grant};
+use saas_kernel::access::catalog::{Access, Cap, Catalog, Plan};
+use saas_kernel::access::entitlements::{PlanTerms, resolve};
+use saas_kernel::access::{Call, Entitlements, Grant};
 use saas_kernel::audit::AuditFilter;
 use saas_kernel::clock::{Clock, SystemClock, TestClock};
 use saas_kernel::config::ProductConfig;
@@ -48,7 +50,7 @@ pub(crate) struct World {
     pub(crate) store: PgStore,
     pub(crate) system: PgSystem,
     /// Dropped last.
-    _db: TestDb,
+    db: TestDb,
 }
 
 /// Somebody signed in, and their first workspace.
@@ -79,7 +81,24 @@ impl World {
             .system(system.clone())
             .clock(clock.clone())
             .build()?;
-        Ok(Self { kernel, clock, store, system, _db: db })
+        system.sync_catalog(kernel.catalog()).await?;
+        Ok(Self { kernel, clock, store, system, db })
+    }
+
+    /// What a workspace on `plan` may use.
+    pub(crate) fn entitlements(&self, plan: Option<&str>, access: Access) -> Entitlements {
+        resolve(&PlanTerms::from(&**self.kernel.catalog()), plan, access)
+    }
+
+    /// Past row-level security.
+    pub(crate) async fn run(&self, sql: &'static str) -> Result<(), BoxError> {
+        sqlx::raw_sql(sql).execute(&mut self.db.admin().await?).await?;
+        Ok(())
+    }
+
+    /// One answer, seen past row-level security.
+    pub(crate) async fn is(&self, sql: &'static str) -> Result<bool, BoxError> {
+        Ok(sqlx::query_scalar(sql).fetch_one(&mut self.db.admin().await?).await?)
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -166,6 +185,13 @@ impl World {
     }
 }
 
+/// A catalog of one plan with one limit, besides the seats.
+pub(crate) fn catalog_with(plan: &str, limit: &str, cap: Cap) -> Result<Catalog, BoxError> {
+    let (key, name) = (plan.to_owned(), plan.to_owned());
+    let plan = Plan { key, name, prices: vec![], features: [].into(), limits: [(limit.to_owned(), cap)].into() };
+    Catalog::new(vec![plan]).map_err(|problems| format!("{problems:?}").into())
+}
+
 pub(crate) fn address(name: &str) -> String {
     format!("{}@example.com", name.to_lowercase().replace(' ', "."))
 }
@@ -190,6 +216,7 @@ pub(crate) async fn over(tx: &mut dyn Tx) {
         ("api_keys", tx.api_keys().count(id, at).await.is_ok()),
         ("invites", tx.invites().list(id, &PageRequest::first(1)).await.is_ok()),
         ("members", tx.members().insert(&NewMembership { workspace: id, user, role, at }).await.is_ok()),
+        ("catalogs", tx.catalogs().in_force().await.is_ok()),
         ("limits", tx.limits().usage(id, LIMIT.0).await.is_ok()),
         ("subscriptions", tx.subscriptions().of_workspace(id).await.is_ok()),
         ("inbox", tx.inbox().claim("conformance", 1, at, at).await.is_ok()),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::catalog::{Access, Plan};
-use super::permission::{Bits, intern};
+use super::entitlements::Entitlements;
+use super::permission::{Bits, Mode, intern};
 use super::policy::Policy;
 use super::roles::Role;
-use super::standing::{Standing, WorkspaceStatus};
+use super::standing::{Standing, WorkspaceStatus, refusal};
 use crate::base::actor::Actor;
+use crate::base::error::Refusal;
 use crate::base::id::{ApiKeyId, SessionId, UserId, WorkspaceId};
 
 /// The credential that an authority was made from.
@@ -34,8 +35,7 @@ pub struct Authority {
     pub(crate) workspace: WorkspaceId,
     pub(crate) status: WorkspaceStatus,
     pub(crate) role: Arc<Role>,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) access: Access,
+    pub(crate) entitlements: Arc<Entitlements>,
     pub(crate) standings: Arc<[Standing]>,
     pub(crate) credentials: Credentials,
     pub(crate) authenticated_at: DateTime<Utc>,
@@ -49,6 +49,7 @@ impl Authority {
         policy: &Arc<Policy>,
         part: &'static str,
         workspace: WorkspaceId,
+        entitlements: Arc<Entitlements>,
         acting_as: Option<UserId>,
         at: DateTime<Utc>,
     ) -> Self {
@@ -60,8 +61,7 @@ impl Authority {
             workspace,
             status: WorkspaceStatus::Active,
             role: Arc::new(Role { name: "system".to_owned(), rank: 0, patterns: vec!["*".to_owned()], bits }),
-            plan: policy.catalog.free().clone(),
-            access: Access::Full,
+            entitlements,
             standings: Arc::new([]),
             credentials: Credentials::System(part),
             authenticated_at: at,
@@ -89,14 +89,14 @@ impl Authority {
         &self.role
     }
 
-    /// Plan of the workspace.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    /// What the workspace may use: its plan, features and limits, as they were stored when the caller was authenticated.
+    pub fn entitlements(&self) -> &Arc<Entitlements> {
+        &self.entitlements
     }
 
-    /// How much of the plan the workspace may use, given the state of its subscription.
-    pub fn access(&self) -> Access {
-        self.access
+    /// Why permissions of `mode` are refused in the workspace, whatever the role; `None` if they are not.
+    pub(crate) fn refusal(&self, mode: Mode) -> Option<Refusal> {
+        refusal(self.status, self.entitlements.access, mode)
     }
 
     /// What the commit re-checks.

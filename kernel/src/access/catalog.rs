@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
-use sha2::{Digest, Sha256};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 
 use crate::base::settings::checked;
 
@@ -68,7 +68,8 @@ pub enum Interval {
 }
 
 /// How much of its plan a workspace may use, given the state of its subscription.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Access {
     /// The whole plan.
     Full,
@@ -213,17 +214,6 @@ impl Catalog {
     pub fn unlocks_feature(&self, feature: &str) -> Option<&Arc<Plan>> {
         self.plans.iter().find(|plan| plan.features.contains(feature))
     }
-
-    /// Fingerprint of all plans' limits. It changes exactly when a limit changes, and tells whether stored caps are up to date.
-    pub fn limits_fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for plan in &self.plans {
-            for (key, cap) in &plan.limits {
-                hash.update(format!("{}\n{key}\n{:?}\n", plan.key, cap.stored()));
-            }
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -249,6 +239,16 @@ impl<'de> Deserialize<'de> for LimitKey {
 fn limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Cap>, D::Error> {
     let limits = BTreeMap::<LimitKey, Cap>::deserialize(deserializer)?;
     Ok(limits.into_iter().map(|(key, cap)| (key.0, cap)).collect())
+}
+
+/// As in `product.config.yaml`; the SQL functions of the limits read the same.
+impl Serialize for Cap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.stored() {
+            Some(n) => serializer.serialize_i64(n),
+            None => serializer.serialize_str("unlimited"),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Cap {

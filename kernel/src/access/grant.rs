@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 
 use super::authority::Authority;
 use super::call::Call;
-use super::catalog::{Access, Catalog, Plan};
+use super::catalog::Catalog;
+use super::entitlements::Entitlements;
 use super::permission::{Permission, intern};
 use super::roles::{Role, Roles};
-use super::standing::refusal;
 use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Refusal, codes};
@@ -43,7 +43,7 @@ impl Grant {
         if !authority.role.bits.has(P::bit()) {
             return Err(self.forbidden(P::NAME));
         }
-        if let Some(refusal) = refusal(authority.status, authority.access, P::MODE) {
+        if let Some(refusal) = authority.refusal(P::MODE) {
             return Err(refusal);
         }
         self.call.uses(P::MODE);
@@ -116,20 +116,15 @@ impl Grant {
         &self.authority.role
     }
 
-    /// Plan of the workspace.
-    pub fn plan(&self) -> &Plan {
-        &self.authority.plan
-    }
-
-    /// How much of the plan the workspace may use, given the state of its subscription.
-    pub fn access(&self) -> Access {
-        self.authority.access
+    /// What the workspace may use: its plan, features and limits, as they were stored when the caller was authenticated.
+    pub fn entitlements(&self) -> &Arc<Entitlements> {
+        &self.authority.entitlements
     }
 
     /// Whether the workspace has `feature`. The call relies on the answer: if the feature is lost before its commit, the commit
     /// is refused.
     pub fn has_feature(&self, feature: &'static str) -> bool {
-        let has = self.plan().features.contains(feature);
+        let has = self.entitlements().includes(feature);
         if has {
             self.call.uses_feature(feature);
         }

@@ -1,6 +1,8 @@
 //! Subscriptions, independent of the provider: statuses, the access they give, and the pure reducer that applies a provider's
 //! facts in whatever order they arrive.
 
+mod flow;
+
 use std::cmp::Ordering;
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::catalog::{Access, Catalog};
 use crate::base::error::StoreError;
 use crate::base::id::{SubscriptionId, WorkspaceId};
+
+pub use flow::{Current, current};
 
 /// Status of a subscription, named as in Stripe; other providers' statuses are mapped to it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -241,6 +245,11 @@ pub fn reduce(
 /// Combines all subscriptions of a workspace: the one with the best access counts, among equals the latest. Returns the plan's
 /// key and the access; `None` is the free plan, with full access.
 pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
+    effective_subscription(subscriptions).map_or((None, Access::Full), |best| (Some(&best.plan), best.status.access()))
+}
+
+/// The subscription that counts, by the rule of [`effective`]; `None` if the free plan applies.
+pub fn effective_subscription(subscriptions: &[Subscription]) -> Option<&Subscription> {
     let rank = |access: Access| match access {
         Access::Full => 3,
         Access::Grace => 2,
@@ -248,10 +257,7 @@ pub fn effective(subscriptions: &[Subscription]) -> (Option<&str>, Access) {
         Access::None => 0,
     };
     let best = subscriptions.iter().max_by_key(|s| (rank(s.status.access()), s.as_of));
-    match best {
-        Some(best) if best.status.access() != Access::None => (Some(&best.plan), best.status.access()),
-        _ => (None, Access::Full),
-    }
+    best.filter(|best| best.status.access() != Access::None)
 }
 
 /// Repository of subscriptions.

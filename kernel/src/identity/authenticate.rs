@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::access::names::codes::MEMBERSHIP_SUSPENDED;
-use crate::access::{Authority, Bits, Call, Credentials, Grant, Mode, Policy, Role, Standing, WorkspaceState, intern};
+use crate::access::{Authority, Bits, Call, Credentials, Grant, Mode, Policy, Role, Standing, intern};
 use crate::base::actor::Actor;
 use crate::base::error::{Error, Refusal, codes};
 use crate::base::id::ApiKeyId;
@@ -128,7 +128,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Creates an authenticator that reads from `store` and takes roles and plans from `policy`.
+    /// Creates an authenticator that reads from `store` and takes roles from `policy`.
     pub fn new(store: Arc<dyn Store>, policy: Arc<Policy>, session_life: SessionLife) -> Self {
         Self { store, policy, session_life, last_used: LastUsedRecorder::default() }
     }
@@ -218,24 +218,21 @@ impl Authenticator {
 
     /// The last step for every credential: the authority in a workspace that the principal belongs to.
     fn entry(&self, call: &Arc<Call>, workspace: WorkspaceFound, who: Who, standings: Arc<[Standing]>) -> Entry {
-        let plan = self.policy.catalog.plan_of(workspace.plan.as_deref()).clone();
-        let state =
-            WorkspaceState { status: workspace.status, access: workspace.access, features: plan.features.clone() };
         let authority = Authority {
             actor: who.actor,
             acting_as: None,
             workspace: workspace.id,
             status: workspace.status,
             role: who.role,
-            plan,
-            access: workspace.access,
+            entitlements: workspace.entitlements,
             standings,
             credentials: who.credentials,
             authenticated_at: who.authenticated_at,
             policy: self.policy.clone(),
         };
+        let refusal = authority.refusal(Mode::Read);
         let grant = Arc::new(Grant::new(Arc::new(authority), call.clone()));
-        match state.refusal(Mode::Read) {
+        match refusal {
             Some(refusal) => Entry::Barred(Barred { refusal, grant: Some(grant) }),
             None => Entry::Member(grant),
         }

@@ -2,12 +2,12 @@
 //! nothing can be enumerated with it.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::access::catalog::Access;
-use crate::access::{Call, WorkspaceStatus};
+use crate::access::{Call, Entitlements, WorkspaceStatus};
 use crate::base::actor::Actor;
 use crate::base::error::{Refusal, StoreError};
 use crate::base::id::{ApiKeyId, SessionId, UserId, WorkspaceId};
@@ -58,10 +58,8 @@ pub struct WorkspaceFound {
     pub status: WorkspaceStatus,
     /// Version of its status and entitlements.
     pub version: i64,
-    /// Key of the workspace's plan; `None` is the free plan.
-    pub plan: Option<String>,
-    /// How much of the plan the workspace may use, given the state of its subscription.
-    pub access: Access,
+    /// What it may use.
+    pub entitlements: Arc<Entitlements>,
 }
 
 /// A membership.

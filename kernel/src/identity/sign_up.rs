@@ -111,12 +111,14 @@ pub async fn sign_up(
         slug: Slug::derive(sign_up.name.as_str()),
         exact: false,
     };
-    let workspace = workspaces::create_workspace(&policy.catalog, &creator, tx, sign_up.workspace, choice).await?;
+    let workspace = workspaces::create_workspace(&creator, tx, sign_up.workspace, choice).await?;
     let signed_up =
         SignedUp { at: sign_up.call.ctx().now, user: sign_up.user, email: sign_up.email.clone(), workspace };
     if !hooks.is_empty() {
         let at = sign_up.call.ctx().now;
-        let authority = Authority::system(policy, "sign_up", sign_up.workspace, Some(sign_up.user), at);
+        let workspace = &signed_up.workspace;
+        let entitlements = workspace.entitlements.clone();
+        let authority = Authority::system(policy, "sign_up", workspace.id, entitlements, Some(sign_up.user), at);
         let grant = Arc::new(Grant::new(Arc::new(authority), sign_up.call.clone()));
         for hook in hooks {
             hook.on_signup(&grant, tx, &signed_up).await?;

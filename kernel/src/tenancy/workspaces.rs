@@ -5,11 +5,12 @@ mod flow;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::access::catalog::Access;
+use crate::access::Entitlements;
 use crate::base::actor::{Actor, ActorRef};
 use crate::base::error::{Refusal, StoreError};
 use crate::base::id::{UserId, WorkspaceId};
@@ -154,10 +155,8 @@ pub struct Workspace {
     pub slug: String,
     /// Name of the workspace.
     pub name: String,
-    /// Key of the workspace's plan; `None` is the free plan.
-    pub plan: Option<String>,
-    /// How much of the plan the workspace may use, given the state of its subscription.
-    pub access: Access,
+    /// What the workspace may use: its plan, how much of it, features and limits.
+    pub entitlements: Arc<Entitlements>,
     /// Actor who created the workspace.
     pub created_by: ActorRef,
     /// Time at which the workspace was created.
@@ -212,13 +211,13 @@ pub trait Workspaces: Send {
     /// Locks the workspace until the end of the transaction, and returns whether it exists. Billing events and changes of
     /// members are serialised by this lock.
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError>;
-    /// Sets the plan and the access that the workspace's subscription gives. System scope only: a request cannot raise its own
-    /// plan.
+    /// Sets the plan that is paid for, and the access and entitlements that follow from it. System scope only: a request cannot
+    /// raise its own plan. Use [`set_plan`](crate::billing::entitlements::set_plan), which also sets the caps.
     async fn set_plan(
         &mut self,
         id: WorkspaceId,
         plan: Option<&str>,
-        access: Access,
+        entitlements: &Entitlements,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError>;
 }

@@ -38,6 +38,11 @@ pub(super) async fn all(
     values: &Values,
     leaks: &mut Vec<Leak>,
 ) -> Result<Seeds, sqlx::Error> {
+    // Without plans no workspace can be created, also not where that is allowed.
+    let plans = "INSERT INTO kernel.catalogs (number, fingerprint, plans)
+        SELECT 1, 'tenant isolation', '[{\"plan\": \"free\", \"name\": \"Free\", \"features\": [], \"limits\": {}}]'
+        WHERE NOT EXISTS (SELECT FROM kernel.catalogs)";
+    sqlx::query(plans).execute(&mut *admin).await?;
     let mut seeds = Seeds::new();
     for table in parents_first(catalog) {
         match row_in_each(admin, table, &seeds, workspaces, values).await {
@@ -51,8 +56,8 @@ pub(super) async fn all(
         }
     }
     // Without a counter a limit allows nothing, and an insert would fail for that reason.
-    let places = "INSERT INTO kernel.usage (workspace_id, key)
-        SELECT w::uuid, split_part(encode(tgargs, 'escape'), '\\000', 1) FROM pg_trigger, unnest($1) w WHERE tgfoid = 'kernel.count_row'::regproc
+    let places = "INSERT INTO kernel.usage (workspace_id, key, cap)
+        SELECT w::uuid, split_part(encode(tgargs, 'escape'), '\\000', 1), NULL FROM pg_trigger, unnest($1) w WHERE tgfoid = 'kernel.count_row'::regproc
         ON CONFLICT DO NOTHING";
     let both = [Side::A, Side::B].map(|side| workspaces.id(side));
     sqlx::query(places).bind(both.as_slice()).execute(admin).await?;

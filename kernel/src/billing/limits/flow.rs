@@ -1,8 +1,8 @@
 //! Reserves places of a limit, and checks how many are left.
 
 use super::{Limit, Reserved, Usage};
+use crate::access::Grant;
 use crate::access::catalog::Cap;
-use crate::access::{Can, Grant};
 use crate::base::error::{Error, Refusal};
 use crate::billing::names::codes::LIMIT_REACHED;
 use crate::store::Tx;
@@ -13,14 +13,14 @@ use crate::store::Tx;
 ///
 /// # Errors
 /// `limit_reached` with the plan that allows it; broken if `n` is 0 or no plan has `limit`.
-pub async fn reserve<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit, n: u32) -> Result<(), Error> {
+pub async fn reserve(grant: &Grant, tx: &mut dyn Tx, limit: Limit, n: u32) -> Result<(), Error> {
     if n == 0 {
         return Err(Error::broken(format!("a reservation of 0 `{}`; reserve at least 1", limit.0)));
     }
-    match can.enter(tx)?.limits().reserve(can.workspace(), limit.0, n).await? {
+    match grant.enter(tx)?.limits().reserve(grant.workspace(), limit.0, n).await? {
         Reserved::Yes => Ok(()),
-        Reserved::Full(usage) => Err(reached(can, limit.0, Some(usage), u64::from(n)).into()),
-        Reserved::Unknown => Err(unknown(limit)),
+        Reserved::Full(usage) => Err(reached(grant, limit.0, Some(usage), u64::from(n)).into()),
+        Reserved::Unknown => Err(unknown(grant, limit)),
     }
 }
 
@@ -39,23 +39,24 @@ pub struct LimitCheck {
 ///
 /// # Errors
 /// Broken if no plan has `limit`.
-pub async fn check_limit<P>(can: &Can<P>, tx: &mut dyn Tx, limit: Limit) -> Result<LimitCheck, Error> {
-    let usage = can.enter(tx)?.limits().usage(can.workspace(), limit.0).await?.ok_or_else(|| unknown(limit))?;
+pub async fn check_limit(grant: &Grant, tx: &mut dyn Tx, limit: Limit) -> Result<LimitCheck, Error> {
+    let usage = grant.enter(tx)?.limits().usage(grant.workspace(), limit.0).await?;
+    let usage = usage.ok_or_else(|| unknown(grant, limit))?;
     Ok(LimitCheck { allowed: usage.cap.allows(usage.used + 1), limit: usage.cap, usage: usage.used })
 }
 
 /// The refusal for a reached limit. It names the usage, the plan and the cheapest plan that allows more. The plan may have
 /// changed since the call began, so it is named only if the stored cap is its own.
 pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusal {
-    let plan = grant.plan();
-    let own = usage.is_none_or(|usage| plan.limits.get(key) == Some(&usage.cap));
-    let of = if own { format!(" of the plan {}", plan.name) } else { String::new() };
+    let entitlements = grant.entitlements();
+    let own = usage.is_none_or(|usage| entitlements.cap(key) == Some(usage.cap));
+    let of = if own { format!(" of the plan {}", entitlements.plan_name()) } else { String::new() };
     let state = match usage {
         Some(Usage { used, cap: Cap::Finite(cap) }) => format!("{used} of {cap} `{key}`{of} are used"),
         Some(Usage { cap: Cap::Unlimited, .. }) | None => format!("the `{key}`{of} are used up"),
     };
     let wanted = usage.map_or(n, |usage| usage.used + n);
-    let larger = grant.catalog().unlocks(key, wanted).filter(|larger| !own || larger.key != plan.key);
+    let larger = grant.catalog().unlocks(key, wanted).filter(|larger| !own || larger.key != entitlements.plan());
     match larger {
         Some(larger) => {
             let allows = match larger.limits.get(key) {
@@ -68,6 +69,13 @@ pub fn reached(grant: &Grant, key: &str, usage: Option<Usage>, n: u64) -> Refusa
     }
 }
 
-fn unknown(limit: Limit) -> Error {
-    Error::broken(format!("no plan has the limit `{}`; add it to every plan in product.config.yaml", limit.0))
+fn unknown(grant: &Grant, limit: Limit) -> Error {
+    let Limit(key) = limit;
+    Error::broken(if grant.catalog().free().limits.contains_key(key) {
+        format!(
+            "the database was not told about the limit `{key}`; apply the plans at start-up with PgSystem::sync_catalog"
+        )
+    } else {
+        format!("no plan has the limit `{key}`; add it to every plan in product.config.yaml")
+    })
 }

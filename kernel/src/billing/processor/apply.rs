@@ -6,6 +6,7 @@ use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
 use crate::base::error::Error;
 use crate::base::id::WorkspaceId;
+use crate::billing::entitlements::set_plan;
 use crate::billing::inbox::{ClaimedEvent, Outcome};
 use crate::billing::names::{action, subject};
 use crate::billing::provider::BillingFact;
@@ -50,12 +51,10 @@ impl Processor {
         tx.subscriptions().save(&next).await?;
         let after: Vec<_> = all.iter().filter(|s| s.id != next.id).cloned().chain([(*next).clone()]).collect();
         let (key, access) = effective(&after);
-        let plan = self.catalog.plan_of(key);
         let ctx = Ctx::at(self.clock.now());
-        tx.workspaces().set_plan(workspace, key, access, ctx.now).await?;
-        tx.limits().set_caps(workspace, &plan.limits).await?;
+        let entitlements = set_plan(tx, workspace, key, access, ctx.now).await?;
         let meta = serde_json::json!({
-            "plan": plan.key, "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
+            "plan": entitlements.plan(), "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
         });
         let entry = AuditEntry::new(&ctx, Actor::System(provider), workspace, what).target("subscription", next.id);
         tx.records().audit(entry.meta(meta.clone()));

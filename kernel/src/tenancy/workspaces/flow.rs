@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use super::{NewWorkspace, Rename, Slug, Workspace, WorkspaceName};
-use crate::access::catalog::Catalog;
 use crate::access::{Can, OWNER};
 use crate::audit::{self, AuditEntry};
 use crate::base::actor::Actor;
@@ -75,13 +74,12 @@ pub async fn create(
     let creator = Creator { ctx: session.ctx(), user: session.user(), actor: Actor::User(session.user()) };
     let exact = slug.is_some();
     let slug = slug.unwrap_or_else(|| Slug::derive(name.as_str()));
-    create_workspace(&session.policy().catalog, &creator, tx, creation.workspace, NameChoice { name, slug, exact })
-        .await
+    create_workspace(&creator, tx, creation.workspace, NameChoice { name, slug, exact }).await
 }
 
-/// Creates a workspace with its slug, owner, usage counters, audit entry and event. Every workspace is created here.
+/// Creates a workspace with its slug, owner, audit entry and event. Every workspace is created here. The database gives it the
+/// entitlements of the free plan, of the catalog that is in force, and their usage counters: a request cannot choose them.
 pub(crate) async fn create_workspace(
-    catalog: &Catalog,
     creator: &Creator<'_>,
     tx: &mut dyn Tx,
     id: WorkspaceId,
@@ -91,7 +89,6 @@ pub(crate) async fn create_workspace(
     let slug = claim(tx, id, choice.slug, choice.exact, at).await?;
     let new = NewWorkspace { id, slug: &slug, name: &choice.name, created_by: creator.actor, at };
     tx.workspaces().insert(&new).await?;
-    tx.limits().create_counters(id, &catalog.free().limits).await?; // before the owner, who takes a seat
     tx.members().insert(&NewMembership { workspace: id, user: creator.user, role: OWNER, at }).await?;
     let entry = AuditEntry::new(creator.ctx, creator.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
     tx.records().audit(entry);
