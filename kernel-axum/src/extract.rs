@@ -115,9 +115,9 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
                 ErrorKind::InvalidUtf8InPathParam { key } => {
                     Refusal::new(&codes::MALFORMED_TEXT, format!("`{key}` in the address is not UTF-8")).into()
                 }
-                other => ApiError::Broken(other.to_string().into()),
+                other => ApiError::broken(other.to_string()),
             }),
-            Err(other) => Err(ApiError::Broken(other.body_text().into())),
+            Err(other) => Err(ApiError::broken(other.body_text())),
         }
     }
 }

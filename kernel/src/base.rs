@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod error;
 pub mod id;
 pub mod idempotency;
+pub mod json;
 mod names;
 pub mod page;
 pub(crate) mod repositories;

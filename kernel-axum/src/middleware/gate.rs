@@ -7,32 +7,28 @@ use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use saas_kernel::guard::rate_limit::Bucket;
+use saas_kernel::guard::csrf::{self, PageHeaders};
 use saas_kernel::idempotency::IdempotencyKey;
-use saas_kernel::identity::api_keys;
 use saas_kernel::identity::authenticate::{self, Keep, KeyCaller};
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::secret::Token;
 use saas_kernel::{Ctx, Grant, Refusal, codes};
 
-use super::{client_ip, csrf};
 use crate::body::BodyReceived;
 use crate::error::ApiError;
+use crate::headers::lines;
 use crate::state::{Api, BodyLimit};
-use crate::{body, cookie, json};
+use crate::{body, json};
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let ctx =
-        parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::Broken("the edge layer is missing".into()))?;
-    if let Some(ip) = ctx.ip {
-        api.kernel().rate_limit(Bucket::ApiIp, || client_ip::rate_limit_key(ip)).await?;
-    }
+    let ctx = parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::broken("the edge layer is missing"))?;
+    api.kernel().limit_calls_of_client(&ctx).await?;
     let body = read_json_early(&mut parts, body, api.body_limit()).await?;
     // A database connection must not wait for a slow client's body.
     let keep = if parts.extensions.get::<BodyReceived>().is_some_and(BodyReceived::is_complete) {
@@ -40,13 +36,16 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     } else {
         Keep::No
     };
-    let mut caller = authenticate(&api, ctx, &mut parts, keep).await?;
+    let headers = &parts.headers;
+    let (authorization, cookies) = (lines(headers, &AUTHORIZATION), lines(headers, &COOKIE));
+    let credential = Credential::from_headers(authorization, cookies, api.http().cookie())?;
+    let needs_csrf_check = credential.as_ref().is_none_or(Credential::is_sent_by_browsers);
+    let mut caller = authenticate(&api, ctx, &mut parts, credential, keep).await?;
     if let Some(grant) = caller.grant() {
-        api.kernel().rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string()).await?;
+        api.kernel().limit_calls_in_workspace(grant.workspace()).await?;
     }
-    // A browser never sends an API key by itself.
-    if !matches!(caller, Caller::ApiKey(_)) {
-        csrf::check(&parts.method, &parts.headers, api.http())?;
+    if needs_csrf_check {
+        csrf::check(parts.method.as_str(), &page_headers(&parts.headers), &api.http().own_origins())?;
     }
     let body = idempotency(&mut parts, body, &mut caller, api.body_limit()).await?;
     parts.extensions.insert(api.body_limit());
@@ -98,46 +97,42 @@ impl Caller {
     }
 }
 
-/// Authenticates the caller and looks up their grant in the workspace of the address. An API key takes precedence over a
-/// cookie, because only a key is sent deliberately.
-async fn authenticate(api: &Api, ctx: Ctx, parts: &mut Parts, keep: Keep) -> Result<Caller, ApiError> {
-    let key = bearer(&parts.headers)?;
-    let cookie = cookie::token(&parts.headers, api.http());
-    if key.is_none() && cookie.is_none() {
-        return Ok(Caller::Anonymous);
-    }
+/// Authenticates the caller and looks up their grant in the workspace of the address.
+async fn authenticate(
+    api: &Api,
+    ctx: Ctx,
+    parts: &mut Parts,
+    credential: Option<Credential>,
+    keep: Keep,
+) -> Result<Caller, ApiError> {
+    let Some(credential) = credential else { return Ok(Caller::Anonymous) };
     let workspace = match parts.extract::<RawPathParams>().await {
-        Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
+        Ok(params) => params.iter().find(|(name, _)| *name == "ws").and_then(|(_, value)| WorkspaceRef::in_url(value)),
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
             return Err(Refusal::new(&codes::MALFORMED_TEXT, "the address is not UTF-8 once it is decoded").into());
         }
         Err(_) => None,
     };
-    // Text that cannot name a workspace is answered like a workspace that does not exist.
-    let workspace = workspace.and_then(Result::ok);
-    if let Some(key) = key {
-        let caller = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
-        let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
-        return Ok(Caller::ApiKey(caller.ok_or_else(refused)?));
+    match credential {
+        Credential::ApiKey(key) => {
+            let caller = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
+            let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
+            Ok(Caller::ApiKey(caller.ok_or_else(refused)?))
+        }
+        Credential::Session(token) => {
+            let caller = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
+            Ok(caller.map_or(Caller::Anonymous, Caller::User))
+        }
     }
-    let Some(token) = cookie else { return Ok(Caller::Anonymous) };
-    let caller = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
-    Ok(caller.map_or(Caller::Anonymous, Caller::User))
 }
 
-/// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme, such as a proxy's, is ignored.
-fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next().and_then(|value| value.to_str().ok()) else { return Ok(None) };
-    let Some((scheme, key)) = value.split_once(' ') else { return Ok(None) };
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
+fn page_headers(headers: &HeaderMap) -> PageHeaders<'_> {
+    let header = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    PageHeaders {
+        sec_fetch_site: header(HeaderName::from_static("sec-fetch-site")),
+        origin: header(ORIGIN),
+        host: header(HOST),
     }
-    if values.next().is_some() || !key.starts_with(api_keys::PREFIX) {
-        let text = "send one `Authorization: Bearer sk_…` with an API key of the workspace";
-        return Err(Refusal::new(&codes::UNAUTHENTICATED, text));
-    }
-    Ok(Some(Token::presented(key)))
 }
 
 /// Reads the `Idempotency-Key` of an authenticated POST. The key is bound to the body, so the body is read here; without

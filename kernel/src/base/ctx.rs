@@ -29,6 +29,30 @@ impl Ctx {
         self.ip.map(network)
     }
 
+    /// The same for the client at `ip`.
+    #[must_use]
+    pub fn from_client(self, ip: IpAddr) -> Self {
+        Self { ip: Some(ip), ..self }
+    }
+
+    /// The same with the client's own request id, if it sent one of 8 to 100 letters, digits, `-`, `_` and `.`.
+    #[must_use]
+    pub fn with_request_id(self, sent: Option<&[u8]>) -> Self {
+        let is_plain = |id: &&str| {
+            (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        let sent = sent.and_then(|id| std::str::from_utf8(id).ok()).filter(is_plain);
+        Self { request_id: sent.map_or(self.request_id, Arc::from), ..self }
+    }
+
+    /// The same with the client's `User-Agent`, of which the first 400 bytes are kept.
+    #[must_use]
+    pub fn with_user_agent(self, sent: Option<&[u8]>) -> Self {
+        let sent = sent.and_then(|agent| std::str::from_utf8(agent).ok());
+        let kept = sent.and_then(|agent| agent.get(..agent.floor_char_boundary(400)));
+        Self { user_agent: kept.map(Arc::from), ..self }
+    }
+
     /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self {
@@ -53,5 +77,27 @@ pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
         v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_own_request_id_is_taken_if_it_is_plain() {
+        let ctx = || Ctx::at(DateTime::UNIX_EPOCH);
+        assert_eq!(&*ctx().with_request_id(Some(b"trace-1.2_3")).request_id, "trace-1.2_3");
+        for sent in [None, Some(&b"short"[..]), Some(b"two words"), Some(b"line\nbreak"), Some(b"\xff2345678")] {
+            assert!(ctx().with_request_id(sent).request_id.starts_with("req_"), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_user_agent_is_cut_between_characters() {
+        let agent = |sent: &str| Ctx::at(DateTime::UNIX_EPOCH).with_user_agent(Some(sent.as_bytes())).user_agent;
+        assert_eq!(agent("curl/8").as_deref(), Some("curl/8"));
+        assert_eq!(agent(&format!("a{}", "ü".repeat(300))).map(|kept| kept.len()), Some(399));
+        assert_eq!(Ctx::at(DateTime::UNIX_EPOCH).with_user_agent(Some(b"\xff")).user_agent, None);
     }
 }
