@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
-use saas_kernel::id::ApiKeyId;
+use saas_kernel::identity::authenticate::Caller;
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::{Can, Grant, Permission, Refusal, codes};
 use serde::de::DeserializeOwned;
@@ -32,8 +32,8 @@ impl<P> Deref for Allow<P> {
 impl<P: Permission, S: Send + Sync> FromRequestParts<S> for Allow<P> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(InWorkspace::from_request_parts(parts, state).await?.allow::<P>()?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(caller(parts)?.member_for(P::MODE)?.allow::<P>()?))
     }
 }
 
@@ -53,15 +53,12 @@ impl<S: Send + Sync> FromRequestParts<S> for InWorkspace {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Some(grant) = parts.extensions.get::<Arc<Grant>>() else {
-            // An API key is valid in its own workspace only; a signed-in user may not be a member of this one.
-            if parts.extensions.get::<ApiKeyId>().is_none() {
-                session(parts)?;
-            }
-            return Err(Refusal::new(&codes::NOT_FOUND, "there is no such workspace").into());
-        };
-        Ok(Self(grant.clone()))
+        Ok(Self(caller(parts)?.member()?.clone()))
     }
+}
+
+fn caller(parts: &Parts) -> Result<&Caller, Refusal> {
+    Caller::required(parts.extensions.get())
 }
 
 /// Proof that a user is signed in. Derefs to [`Session`]. Nobody signed in is 401, an API key 403.
@@ -79,22 +76,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(session(parts)?.clone()))
+        Ok(Self(caller(parts)?.person()?.clone()))
     }
-}
-
-fn session(parts: &Parts) -> Result<&Session, Refusal> {
-    if parts.extensions.get::<ApiKeyId>().is_some() {
-        let text = "this address is a person's; an API key acts below its workspace's address only";
-        return Err(Refusal::new(&codes::FORBIDDEN, text));
-    }
-    let missing = || {
-        Refusal::new(
-            &codes::UNAUTHENTICATED,
-            "nobody is signed in, or the session has ended; log in and send its cookie",
-        )
-    };
-    parts.extensions.get::<Session>().ok_or_else(missing)
 }
 
 /// The parameters of the address, such as `{project}`. `T` is a struct with a field for each parameter that is needed.

@@ -1,8 +1,10 @@
-//! Headers as the kernel takes them: bytes, because not all are text.
+//! The head of a request, as the kernel takes it.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use saas_kernel::request::RequestHead;
 
-/// All values of the header `name`, in their order.
-pub(crate) fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-    headers.get_all(name).iter().map(HeaderValue::as_bytes)
+/// Method and headers for the kernel.
+pub(crate) fn head<'a>(method: &'a Method, headers: &'a HeaderMap) -> RequestHead<'a> {
+    let pair = |(name, value): (&'a HeaderName, &'a HeaderValue)| (name.as_str(), value.as_bytes());
+    RequestHead::new(method.as_str(), headers.iter().map(pair))
 }

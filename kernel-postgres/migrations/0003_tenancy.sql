@@ -7,6 +7,7 @@ CREATE TABLE kernel.workspaces (
     status          text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'deleted')),
     plan            text, -- NULL: the free plan
     access          text NOT NULL DEFAULT 'full' CHECK (access IN ('full', 'grace', 'read_only')),
+    version         bigint NOT NULL DEFAULT 0, -- of status, plan and access: the last transaction that changed one (0010)
     created_by_type text NOT NULL,
     created_by_id   uuid NOT NULL,
     created_at      timestamptz NOT NULL,
@@ -23,12 +24,13 @@ CREATE TABLE kernel.slugs (
 CREATE INDEX slugs_workspace ON kernel.slugs (workspace_id);
 
 CREATE TABLE kernel.memberships (
-    workspace_id uuid NOT NULL REFERENCES kernel.workspaces ON DELETE CASCADE,
-    user_id      uuid NOT NULL REFERENCES kernel.users ON DELETE CASCADE,
-    role         text NOT NULL,
-    status       text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')),
-    created_at   timestamptz NOT NULL,
-    updated_at   timestamptz NOT NULL,
+    workspace_id  uuid NOT NULL REFERENCES kernel.workspaces ON DELETE CASCADE,
+    user_id       uuid NOT NULL REFERENCES kernel.users ON DELETE CASCADE,
+    role          text NOT NULL,
+    status        text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')),
+    authz_version bigint NOT NULL DEFAULT 0, -- of role and status: the last transaction that changed one (0010)
+    created_at    timestamptz NOT NULL,
+    updated_at    timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, user_id)
 );
 CREATE INDEX memberships_user ON kernel.memberships (user_id, workspace_id);

@@ -10,29 +10,30 @@ CREATE POLICY lookup ON kernel.workspaces FOR SELECT TO kernel_lookup USING (tru
 CREATE POLICY lookup ON kernel.slugs FOR SELECT TO kernel_lookup USING (true);
 CREATE POLICY lookup ON kernel.memberships FOR SELECT TO kernel_lookup USING (true);
 
--- The session of a token and its user's membership in the workspace asked for, by id or by slug. A stranger and a missing
--- workspace both give NULLs.
+-- The session of a token, and its user's membership in the workspace asked for, by id or by slug. A stranger, a missing workspace
+-- and a deleted one all give NULLs; a suspended membership or workspace is told to the member.
 CREATE FUNCTION kernel.authenticate_session(hash bytea, by_id uuid, by_slug text, at timestamptz,
-    OUT session_id uuid, OUT user_id uuid, OUT seen_at timestamptz,
-    OUT workspace_id uuid, OUT role text, OUT plan text, OUT access text)
+    OUT session_id uuid, OUT user_id uuid, OUT created_at timestamptz, OUT seen_at timestamptz,
+    OUT workspace_id uuid, OUT workspace_status text, OUT workspace_version bigint, OUT plan text, OUT access text,
+    OUT role text, OUT member_status text, OUT member_version bigint)
     RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF by_slug IS NOT NULL THEN
         RETURN QUERY
-        SELECT s.id, s.user_id, s.seen_at, w.id, m.role, w.plan, w.access
+        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.plan, w.access, m.role, m.status, m.authz_version
         FROM kernel.sessions s
         LEFT JOIN (kernel.slugs g
-                   JOIN kernel.workspaces w ON w.id = g.workspace_id AND w.status = 'active'
-                   JOIN kernel.memberships m ON m.workspace_id = g.workspace_id AND m.status = 'active')
+                   JOIN kernel.workspaces w ON w.id = g.workspace_id AND w.status <> 'deleted'
+                   JOIN kernel.memberships m ON m.workspace_id = g.workspace_id)
                ON g.slug = by_slug AND m.user_id = s.user_id
         WHERE s.token_hash = hash AND s.expires_at > at LIMIT 1;
     ELSE
         RETURN QUERY
-        SELECT s.id, s.user_id, s.seen_at, w.id, m.role, w.plan, w.access
+        SELECT s.id, s.user_id, s.created_at, s.seen_at, w.id, w.status, w.version, w.plan, w.access, m.role, m.status, m.authz_version
         FROM kernel.sessions s
         LEFT JOIN (kernel.workspaces w
-                   JOIN kernel.memberships m ON m.workspace_id = w.id AND m.status = 'active')
-               ON w.id = by_id AND w.status = 'active' AND m.user_id = s.user_id
+                   JOIN kernel.memberships m ON m.workspace_id = w.id)
+               ON w.id = by_id AND w.status <> 'deleted' AND m.user_id = s.user_id
         WHERE s.token_hash = hash AND s.expires_at > at LIMIT 1;
     END IF;
 END $$;
@@ -43,14 +44,14 @@ BEGIN
     RETURN QUERY SELECT u.id, u.password_hash FROM kernel.users u WHERE u.email_lower = address;
 END $$;
 
--- To know the token is to hold the session: whoever presents it may end it, also while signing in as somebody else.
-CREATE FUNCTION kernel.end_session(hash bytea) RETURNS bigint
+-- To know the token is to hold the session: whoever presents it may end it, also while signing in as somebody else. Answers the id
+-- of the session that was ended.
+CREATE FUNCTION kernel.end_session(hash bytea) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ended bigint;
+    ended uuid;
 BEGIN
-    DELETE FROM kernel.sessions s WHERE s.token_hash = hash;
-    GET DIAGNOSTICS ended = ROW_COUNT;
+    DELETE FROM kernel.sessions s WHERE s.token_hash = hash RETURNING s.id INTO ended;
     RETURN ended;
 END $$;
 

@@ -26,17 +26,18 @@ CREATE POLICY not_revoked ON kernel.api_keys AS RESTRICTIVE FOR UPDATE TO kernel
 
 GRANT SELECT ON kernel.api_keys TO kernel_lookup;
 CREATE POLICY lookup ON kernel.api_keys FOR SELECT TO kernel_lookup USING (true);
--- The key of a token, and its workspace's plan if that is the workspace asked for, by id or by slug.
+-- The key of a token, and its workspace if that is the one asked for, by id or by slug.
 CREATE FUNCTION kernel.authenticate_api_key(hash bytea, by_id uuid, by_slug text, at timestamptz,
-    OUT key_id uuid, OUT scopes text[], OUT last_used_at timestamptz, OUT workspace_id uuid, OUT plan text, OUT access text)
+    OUT key_id uuid, OUT scopes text[], OUT last_used_at timestamptz,
+    OUT workspace_id uuid, OUT workspace_status text, OUT workspace_version bigint, OUT plan text, OUT access text)
     RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT k.id, k.scopes, k.last_used_at, asked.id, asked.plan, asked.access
+    SELECT k.id, k.scopes, k.last_used_at, asked.id, asked.status, asked.version, asked.plan, asked.access
     FROM kernel.api_keys k
-    JOIN kernel.workspaces w ON w.id = k.workspace_id AND w.status = 'active'
+    JOIN kernel.workspaces w ON w.id = k.workspace_id AND w.status <> 'deleted'
     LEFT JOIN LATERAL (
-        SELECT w.id, w.plan, w.access
+        SELECT w.id, w.status, w.version, w.plan, w.access
         WHERE w.id = by_id OR EXISTS (SELECT FROM kernel.slugs g WHERE g.slug = by_slug AND g.workspace_id = w.id)
     ) AS asked ON true
     WHERE k.token_hash = hash AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > at) LIMIT 1;

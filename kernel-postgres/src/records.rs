@@ -1,10 +1,8 @@
 //! The buffer of a transaction's records, and its flush: one statement for all audit entries and events.
 
 use saas_kernel::StoreError;
-use saas_kernel::access::Standing;
 use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
-use saas_kernel::id::WorkspaceId;
 use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::records::Records;
 use saas_kernel::response::StoredResponse;
@@ -13,7 +11,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::error::PgResult;
-use crate::standing;
+use crate::standing::Recheck;
 use crate::tx::PgTx;
 
 #[derive(Debug, Default)]
@@ -123,11 +121,7 @@ impl Buffer {
 
     /// Builds one statement for all records, joined as CTEs. It binds plain values instead of arrays or JSON, because nearly
     /// every transaction has one or two records; so there are few statement shapes, and each is prepared.
-    fn into_statement(
-        self,
-        reserved: &[(Uuid, String)],
-        standing: Option<(WorkspaceId, &Standing)>,
-    ) -> QueryBuilder<Postgres> {
+    fn into_statement(self, reserved: &[(Uuid, String)], recheck: Recheck) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new("WITH nothing AS (SELECT)");
         if !self.audit.is_empty() {
             sql.push(", audit AS (").push(AUDIT).push_values(self.audit, |mut row, audit| {
@@ -158,10 +152,7 @@ impl Buffer {
             left.push(LEFT).push_bind_unseparated(key).push_unseparated(", true), '')::bigint");
         }
         sql.push("]::bigint[], ");
-        match standing {
-            Some((workspace, standing)) => standing::push(&mut sql, workspace, standing),
-            None => drop(sql.push("true")),
-        }
+        recheck.push(&mut sql);
         sql
     }
 }
@@ -176,14 +167,12 @@ impl PgTx {
         let left = loop {
             let part = buffer.take_part();
             let usual = part.audit.len() + part.events.len() <= 8; // larger statements are rare and not worth preparing
-            let mut statement = part.into_statement(&reserved, self.standing());
+            let mut statement = part.into_statement(&reserved, self.recheck()?);
             let flushed =
                 statement.build_query_as().persistent(usual).fetch_one(self.conn_for_blocking_statement()).await;
             self.blocking_statement_ended();
-            let (left, stands): (Vec<Option<i64>>, bool) = flushed.store()?;
-            if !stands {
-                return Err(StoreError::AccessChanged);
-            }
+            let (left, answer): (Vec<Option<i64>>, Option<String>) = flushed.store()?;
+            self.accept(answer.as_deref())?;
             if buffer.is_empty() {
                 break left;
             }

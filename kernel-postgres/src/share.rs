@@ -28,7 +28,7 @@ impl ShareOf {
     /// The share of a known caller; `None` for the system, which has no share.
     pub(crate) fn actor(actor: Actor) -> Option<Self> {
         match actor {
-            Actor::User(user) | Actor::Staff { staff: user, .. } => Some(Self::Person(user)),
+            Actor::User(user) | Actor::Staff(user) => Some(Self::Person(user)),
             Actor::ApiKey(key) => Some(Self::ApiKey(key)),
             Actor::System(_) => None,
         }

@@ -1,80 +1,136 @@
-//! Re-checks the membership or API key that a transaction is based on.
+//! Re-checks what a transaction was let in by. The queues and the re-check itself are in `migrations/0010_standing.sql`.
+
+use std::collections::BTreeSet;
 
 use saas_kernel::StoreError;
-use saas_kernel::access::Standing;
+use saas_kernel::access::catalog::Access;
+use saas_kernel::access::{Standing, WorkspaceState, WorkspaceStatus};
 use saas_kernel::id::WorkspaceId;
+use serde::Deserialize;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::error::PgResult;
+use crate::error::{PgResult, bad_row};
 use crate::tx::PgTx;
 
-/// Appends the expression that re-checks it. The row is locked until the commit: a revocation either comes first and is seen
-/// (`FOR SHARE` reads the newest version), or waits. The advisory lock is a queue in front of the row: with row locks alone, a
-/// steady stream of sharers, such as the heavy use of a leaked key, could delay its revocation forever.
-pub(crate) fn push(sql: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, standing: &Standing) {
-    sql.push("CASE WHEN pg_advisory_xact_lock_shared(").push_bind(queue(workspace, standing.uuid()));
-    sql.push(") IS NOT NULL THEN EXISTS (SELECT FROM ");
-    match standing {
-        Standing::Member(user, role) => {
-            sql.push("kernel.memberships WHERE status = 'active' AND role = ").push_bind(role.to_string());
-            sql.push(" AND user_id = ").push_bind(user.uuid());
-        }
-        Standing::Key(key) => {
-            sql.push("kernel.api_keys WHERE revoked_at IS NULL AND id = ").push_bind(key.uuid());
-        }
-    }
-    sql.push(" AND workspace_id = ").push_bind(workspace.uuid()).push(" FOR SHARE) END");
+/// The arguments of `kernel.recheck`. All `None`: there is nothing to re-check.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recheck {
+    session: Option<Uuid>,
+    workspace: Option<Uuid>,
+    member: Option<(Uuid, i64)>,
+    key: Option<Uuid>,
+    workspace_version: Option<i64>,
 }
 
-/// Number of the advisory lock. It includes the workspace, so that a person's workspaces do not wait for each other.
-fn queue(workspace: WorkspaceId, of: Uuid) -> i64 {
-    let ((a, b), (c, d)) = (workspace.uuid().as_u64_pair(), of.as_u64_pair());
-    (a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48)).cast_signed()
+impl Recheck {
+    fn of<'s>(standings: impl Iterator<Item = &'s Standing>) -> Result<Self, StoreError> {
+        let mut recheck = Self::default();
+        for standing in standings {
+            match *standing {
+                Standing::Session(id) => recheck.session = Some(id.uuid()),
+                Standing::Member { workspace, user, version } => {
+                    recheck.workspace = Some(workspace.uuid());
+                    recheck.member = Some((user.uuid(), version));
+                }
+                Standing::Key { workspace, key } => {
+                    recheck.workspace = Some(workspace.uuid());
+                    recheck.key = Some(key.uuid());
+                }
+                Standing::Workspace { id, version } => {
+                    recheck.workspace = Some(id.uuid());
+                    recheck.workspace_version = Some(version);
+                }
+                // What cannot be re-checked is not let through.
+                _ => return Err(StoreError::Scope),
+            }
+        }
+        Ok(recheck)
+    }
+
+    /// Appends the call, which answers as text: NULL if everything is as it was.
+    pub(crate) fn push(&self, sql: &mut QueryBuilder<Postgres>) {
+        if self.session.is_none() && self.workspace.is_none() {
+            sql.push("NULL::text");
+            return;
+        }
+        let (member, member_version) = self.member.unzip();
+        let mut arguments = sql.push("kernel.recheck(").separated(", ");
+        arguments.push_bind(self.session).push_bind(self.workspace).push_bind(member).push_bind(member_version);
+        arguments.push_bind(self.key).push_bind(self.workspace_version).push_unseparated(")");
+    }
+}
+
+#[derive(Deserialize)]
+struct StateRow {
+    status: String,
+    access: String,
+    features: BTreeSet<String>,
+}
+
+impl TryFrom<StateRow> for WorkspaceState {
+    type Error = StoreError;
+
+    fn try_from(row: StateRow) -> Result<Self, StoreError> {
+        let status = WorkspaceStatus::from_stored(&row.status);
+        let access = Access::from_stored(&row.access);
+        Ok(Self {
+            status: status.ok_or_else(|| bad_row("workspaces", "status", &row.status))?,
+            access: access.ok_or_else(|| bad_row("workspaces", "access", &row.access))?,
+            features: row.features,
+        })
+    }
 }
 
 impl PgTx {
-    /// The membership or API key that the commit re-checks.
-    pub(crate) fn standing(&self) -> Option<(WorkspaceId, &Standing)> {
-        let (workspace, standing) = (self.scope_ref().workspace()?, self.scope_ref().standing()?);
-        (!self.changed_own_standing).then_some((workspace, standing))
+    /// What the commit re-checks: everything but what the transaction itself changed.
+    pub(crate) fn recheck(&self) -> Result<Recheck, StoreError> {
+        let changed = &self.changed_own_standing;
+        Recheck::of(self.scope_ref().standings().iter().filter(|standing| !changed.contains(&standing.uuid())))
+    }
+
+    /// Judges the answer of [`Recheck`]: a new state of the workspace is accepted if it allows what the call used.
+    ///
+    /// # Errors
+    /// `AccessChanged`.
+    pub(crate) fn accept(&self, answer: Option<&str>) -> Result<(), StoreError> {
+        let Some(answer) = answer else { return Ok(()) };
+        if answer == "changed" {
+            return Err(StoreError::AccessChanged);
+        }
+        let state: StateRow = serde_json::from_str(answer).map_err(StoreError::backend)?;
+        if self.scope_ref().survives(&state.try_into()?) { Ok(()) } else { Err(StoreError::AccessChanged) }
     }
 
     /// Prepares a change of a membership or key: waits for transactions that have re-checked it and for other changes of it.
-    /// If the caller changes their own membership, it is re-checked now.
+    /// If the caller changes their own, it is re-checked now.
     pub(crate) async fn lock_standing_for_change(
         &mut self,
         workspace: WorkspaceId,
         of: Uuid,
     ) -> Result<(), StoreError> {
-        // The lock is taken before the caller's own row is re-checked: two transactions that both share the row could not
-        // change it any more.
-        let wait = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(queue(workspace, of));
-        let waited = wait.execute(self.conn_for_blocking_statement()).await;
+        let wait = sqlx::query("SELECT pg_advisory_xact_lock(kernel.standing_queue($1, $2))");
+        let waited = wait.bind(workspace.uuid()).bind(of).execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         waited.store()?;
-        let Some((own, standing)) = self.standing().filter(|(_, standing)| standing.uuid() == of) else {
+        let unchanged = !self.changed_own_standing.contains(&of);
+        let own = self.scope_ref().standings().iter().filter(|standing| unchanged && standing.uuid() == of);
+        let recheck = Recheck::of(own)?;
+        if recheck.workspace.is_none() {
             return Ok(());
-        };
+        }
         let mut sql = QueryBuilder::new("SELECT ");
-        push(&mut sql, own, standing);
-        let stands = sql.build_query_scalar().fetch_one(self.conn_for_blocking_statement()).await;
+        recheck.push(&mut sql);
+        let answer = sql.build_query_scalar().fetch_one(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
-        if stands.store()? { Ok(()) } else { Err(StoreError::AccessChanged) }
+        let answer: Option<String> = answer.store()?;
+        self.accept(answer.as_deref())
     }
 
-    /// Takes this transaction's place in the queue before it writes a membership or key row without ending it, such as a key's
-    /// last use. The queue always comes before the row: a transaction that locked the row first and then queued would deadlock
-    /// with one that is in the queue and waits for the row.
-    pub(crate) async fn queue_before_row(&mut self, workspace: WorkspaceId, of: Uuid) -> Result<(), StoreError> {
-        let wait = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(queue(workspace, of));
-        let waited = wait.execute(self.conn_for_blocking_statement()).await;
-        self.blocking_statement_ended();
-        waited.store().map(drop)
-    }
-
-    /// Records that a membership or key was changed. A caller who changed their own may finish the transaction.
+    /// Records that a session, membership or key was changed. A caller who changed their own may finish the transaction.
     pub(crate) fn mark_standing_changed(&mut self, of: Uuid) {
-        self.changed_own_standing |= self.scope_ref().standing().is_some_and(|own| own.uuid() == of);
+        if self.scope_ref().standings().iter().any(|own| own.uuid() == of) {
+            self.changed_own_standing.push(of);
+        }
     }
 }

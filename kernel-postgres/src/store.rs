@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use saas_kernel::actor::Actor;
-use saas_kernel::checkout::Checkout;
 use saas_kernel::identity::lookups::Lookups;
 use saas_kernel::store::Reach;
-use saas_kernel::{Ctx, Grant, Proof, Scope, Store, StoreError, Tx};
+use saas_kernel::{Call, Grant, Proof, Scope, Store, StoreError, Tx};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -59,25 +58,24 @@ impl PgStore {
         self.open(grant.scope()).await
     }
 
-    /// Keeps `connection` for the transaction of the caller that was looked up with it, if their share has a free place.
+    /// Keeps `connection` in `call`, for the transaction of the caller that was looked up with it, if their share has a free place.
     /// Otherwise the connection returns to the pool, and the transaction waits for a place without holding a connection.
-    pub(crate) fn park(&self, connection: PoolConnection<Postgres>, actor: Actor) -> Checkout {
+    pub(crate) fn park(&self, connection: PoolConnection<Postgres>, actor: Actor, call: &Call) {
         let share = ShareOf::actor(actor).map(|of| self.shares.try_take(of));
-        match share {
-            Some(None) => Checkout::default(),
-            share => Checkout::holding(Parked { pool: self.pool.clone(), connection, share: share.flatten() }),
+        if !matches!(share, Some(None)) {
+            call.park(Parked { pool: self.pool.clone(), connection, share: share.flatten() });
         }
     }
 
-    fn parked(&self, checkout: &Checkout) -> Option<Parked> {
-        checkout.take::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool))
+    fn parked(&self, call: &Call) -> Option<Parked> {
+        call.take_connection::<Parked>().filter(|parked| Arc::ptr_eq(&parked.pool, &self.pool))
     }
 
     /// Acquires a connection, and places in the shares of the scope's caller and workspace. The connection that authenticated
     /// the call is used if the places are free at once; otherwise it returns to the pool for others while this call waits.
     async fn connection(&self, scope: &Scope) -> Result<(PoolConnection<Postgres>, HeldShares), StoreError> {
         let (caller, workspace) = (ShareOf::caller(scope), scope.workspace().map(ShareOf::Workspace));
-        let parked = self.parked(scope.checkout());
+        let parked = scope.call().and_then(|call| self.parked(call));
         let (connection, share) = match parked {
             Some(parked) => (Some(parked.connection), parked.share),
             None => (None, None),
@@ -124,11 +122,11 @@ impl Store for PgStore {
         Ok(Box::new(self.open(scope).await?))
     }
 
-    async fn lookups(&self, ctx: &Ctx, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
-        let (connection, share) = match self.parked(checkout) {
+    async fn lookups(&self, call: &Call) -> Result<Box<dyn Lookups>, StoreError> {
+        let (connection, share) = match self.parked(call) {
             Some(parked) => (parked.connection, parked.share),
             None => {
-                let share = match ctx.network() {
+                let share = match call.network() {
                     Some(address) => Some(self.shares.take(ShareOf::Address(address)).await?),
                     None => None,
                 };

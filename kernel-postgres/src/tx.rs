@@ -8,6 +8,7 @@ use saas_kernel::records::Records;
 use saas_kernel::store::sealed::Sealed;
 use saas_kernel::{Scope, StoreError, Tx};
 use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::records::Buffer;
@@ -19,8 +20,10 @@ pub struct PgTx {
     open: Open,
     scope: Scope,
     pub(crate) buffer: Buffer,
-    /// Whether the transaction itself changed the membership or key that it is based on, such as a member who leaves.
-    pub(crate) changed_own_standing: bool,
+    /// Ids of the standings that the transaction itself changed, such as the membership of a member who leaves.
+    pub(crate) changed_own_standing: Vec<Uuid>,
+    /// The scope in which the transaction claimed the call's idempotency key.
+    pub(crate) claimed: Option<Uuid>,
 }
 
 /// The transaction and its places in the shares of the pool. Dropping it rolls back. If it is dropped during a statement that
@@ -69,7 +72,7 @@ impl Drop for Open {
 impl PgTx {
     pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares) -> Self {
         let open = Open { tx: Some(tx), shares, in_statement: false };
-        Self { open, scope, buffer: Buffer::default(), changed_own_standing: false }
+        Self { open, scope, buffer: Buffer::default(), changed_own_standing: Vec::new(), claimed: None }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or end
@@ -86,14 +89,18 @@ impl PgTx {
         (tx as &mut dyn Any).downcast_mut().ok_or(StoreError::Scope)
     }
 
-    /// Writes the records and commits, after re-checking the caller's membership or API key.
+    /// Writes the records and commits, after re-checking what the caller was let in by.
     ///
     /// # Errors
-    /// `AccessChanged` if it changed since the call began: nothing was saved. After another error it is unknown whether it
+    /// `AccessChanged` if one of the scope's standings changed since the call began: nothing was saved. After another error it is unknown whether it
     /// committed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.flush().await?;
-        self.open.commit().await
+        self.open.commit().await?;
+        if let (Some(call), Some(claimed)) = (self.scope.call(), self.claimed) {
+            call.mark_claimed(claimed);
+        }
+        Ok(())
     }
 
     /// Commits and returns `answer`. If the request had an idempotency key, the same commit stores the answer for 24 hours.

@@ -2,7 +2,6 @@
 //! use no other module of the crate.
 
 pub mod actor;
-pub mod checkout;
 pub mod clock;
 pub mod ctx;
 pub mod error;
@@ -12,6 +11,7 @@ pub mod json;
 mod names;
 pub mod page;
 pub(crate) mod repositories;
+pub mod request;
 pub mod response;
 pub mod secret;
 pub(crate) mod settings;

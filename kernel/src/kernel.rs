@@ -1,6 +1,7 @@
 //! The kernel of one product: its configuration and its adapters, built once at start-up, and the flows that own their
 //! transaction because they also need ports: rate limits, passwords, mail.
 
+mod admission;
 mod invites;
 mod limits;
 mod login;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::access::catalog::Catalog;
-use crate::access::{PermissionInfo, Policy, Roles};
+use crate::access::{Call, PermissionInfo, Policy, Roles};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ctx::Ctx;
 use crate::base::error::Error;
@@ -21,8 +22,9 @@ use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
 use crate::config::ProductConfig;
 use crate::guard::rate_limit::RateLimiter;
-use crate::hooks::{Hooks, NoHooks, SignedUp};
-use crate::identity::authenticate::{Authenticator, Caller, Keep, KeyCaller};
+use crate::hooks::{Hooks, SignedUp};
+use crate::identity::authenticate::{Authenticator, Caller, Entry, Keep};
+use crate::identity::credential::Credential;
 use crate::identity::login::{LoggedIn, VerifiedLogin};
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::password::{Password, Passwords};
@@ -46,7 +48,7 @@ struct Inner {
     store: Arc<dyn Store>,
     system: Option<Arc<dyn SystemStore>>,
     billing: Option<Arc<dyn BillingProvider>>,
-    hooks: Arc<dyn Hooks>,
+    hooks: Vec<Arc<dyn Hooks>>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
@@ -62,7 +64,7 @@ impl Kernel {
             store: None,
             system: None,
             billing: None,
-            hooks: Arc::new(NoHooks),
+            hooks: Vec::new(),
             clock: Arc::new(SystemClock),
             limiter: Arc::new(MemoryRateLimiter::default()),
             mailer: Arc::new(NoMailer),
@@ -96,9 +98,9 @@ impl Kernel {
         &self.0.config
     }
 
-    /// The product's hooks.
-    pub fn hooks(&self) -> &dyn Hooks {
-        &*self.0.hooks
+    /// The product's hooks, in the order in which they were registered.
+    pub fn hooks(&self) -> &[Arc<dyn Hooks>] {
+        &self.0.hooks
     }
 
     /// The pool that hashes and verifies passwords.
@@ -111,32 +113,26 @@ impl Kernel {
         &*self.0.mailer
     }
 
-    /// Authenticates a session's `token`; `None` if it is unknown, expired or revoked. See [`Authenticator::session`].
+    /// Authenticates the caller of `call` and counts the call against the quota of the workspace that it enters; `None` if the
+    /// credential is unknown, expired or revoked. See [`Authenticator::caller`].
     ///
     /// # Errors
-    /// The errors of the database.
+    /// `rate_limited`; the errors of the database.
     pub async fn authenticate(
         &self,
-        ctx: Ctx,
-        token: &Token,
+        call: &Arc<Call>,
+        credential: &Credential,
         workspace: Option<&WorkspaceRef>,
         keep: Keep,
     ) -> Result<Option<Caller>, Error> {
-        self.0.authenticator.session(ctx, token, workspace, keep).await
-    }
-
-    /// Authenticates an API key's `token`; `None` if the key is unknown, expired or revoked. See [`Authenticator::api_key`].
-    ///
-    /// # Errors
-    /// The errors of the database.
-    pub async fn authenticate_key(
-        &self,
-        ctx: Ctx,
-        token: &Token,
-        workspace: Option<&WorkspaceRef>,
-        keep: Keep,
-    ) -> Result<Option<KeyCaller>, Error> {
-        self.0.authenticator.api_key(ctx, token, workspace, keep).await
+        let Some(caller) = self.0.authenticator.caller(call, credential, workspace, keep).await? else {
+            return Ok(None);
+        };
+        if let Some(Entry::Member(grant)) = &caller.entry {
+            let check = self.limit_calls_in_workspace(grant.workspace());
+            unless_it_waits(check, || call.release_connection()).await?;
+        }
+        Ok(Some(caller))
     }
 
     /// Checks e-mail address and password. See [`verify`](crate::identity::login::verify).
@@ -166,7 +162,7 @@ impl Kernel {
     /// # Errors
     /// The errors of the database and of the hook.
     pub async fn sign_up(&self, prepared: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
-        crate::identity::sign_up::sign_up(prepared, tx, self.catalog(), self.hooks()).await
+        crate::identity::sign_up::sign_up(prepared, tx, self.policy(), self.hooks()).await
     }
 
     /// The current time.
@@ -178,6 +174,20 @@ impl Kernel {
     pub fn billing_processor(&self) -> Option<Processor> {
         let (system, billing) = (self.0.system.clone()?, self.0.billing.clone()?);
         Some(Processor::new(self.0.clock.clone(), self.catalog().clone(), system, billing))
+    }
+}
+
+/// Runs `work`; calls `release` first if it does not end at once. No connection is held while a rate limiter waits for its
+/// counters, and the usual one, in memory, costs no second checkout.
+async fn unless_it_waits<T>(work: impl Future<Output = T>, release: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await;
+    match at_once {
+        std::task::Poll::Ready(done) => done,
+        std::task::Poll::Pending => {
+            release();
+            work.await
+        }
     }
 }
 
@@ -195,7 +205,7 @@ pub struct KernelBuilder {
     store: Option<Arc<dyn Store>>,
     system: Option<Arc<dyn SystemStore>>,
     billing: Option<Arc<dyn BillingProvider>>,
-    hooks: Arc<dyn Hooks>,
+    hooks: Vec<Arc<dyn Hooks>>,
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
@@ -228,9 +238,9 @@ impl KernelBuilder {
         self
     }
 
-    /// Sets the product's hooks.
+    /// Adds hooks of the product. Those of several calls all run, in this order.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
-        self.hooks = Arc::new(hooks);
+        self.hooks.push(Arc::new(hooks));
         self
     }
 

@@ -57,12 +57,12 @@ pub mod records;
 pub mod store;
 pub mod tenancy;
 
-pub use access::{Can, Grant, Permission};
+pub use access::{Authority, Call, Can, Grant, Permission};
 pub use base::actor::Actor;
 pub use base::ctx::Ctx;
 pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
 pub use base::id::Id;
-pub use base::{actor, checkout, clock, ctx, error, id, idempotency, json, page, response, secret, text};
+pub use base::{actor, clock, ctx, error, id, idempotency, json, page, request, response, secret, text};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;

@@ -7,8 +7,7 @@ use std::any::Any;
 
 use async_trait::async_trait;
 
-use crate::base::checkout::Checkout;
-use crate::base::ctx::Ctx;
+use crate::access::Call;
 use crate::base::error::StoreError;
 use crate::identity::lookups::Lookups;
 use crate::records::Records;
@@ -27,9 +26,9 @@ pub use scope::{Proof, Reach, Scope};
 pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees only the rows in `scope`.
     async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError>;
-    /// One connection for the look-ups that precede a scope: the one kept in `checkout`, or a new one, which counts towards the
+    /// One connection for the look-ups that precede a scope: the one kept in `call`, or a new one, which counts towards the
     /// share of the client's address.
-    async fn lookups(&self, ctx: &Ctx, checkout: &Checkout) -> Result<Box<dyn Lookups>, StoreError>;
+    async fn lookups(&self, call: &Call) -> Result<Box<dyn Lookups>, StoreError>;
     /// Checks that the database answers and has the schema that this version needs.
     async fn ready(&self) -> Result<(), StoreError>;
 }
@@ -54,11 +53,11 @@ pub trait Tx:
     fn scope(&self) -> &Scope;
     /// Buffer of the audit entries and events that the commit writes.
     fn records(&mut self) -> &mut dyn Records;
-    /// Writes the records and commits, after re-checking the caller's membership or API key.
+    /// Writes the records and commits, after re-checking what the caller was let in by.
     ///
     /// # Errors
-    /// `AccessChanged` if the caller's membership, role or API key changed since the call began, and any error if an earlier
-    /// statement failed: nothing was saved then.
+    /// `AccessChanged` if one of the scope's standings changed since the call began (session, membership, API key, workspace),
+    /// and any error if an earlier statement failed: nothing was saved then.
     ///
     /// After another error it is unknown whether the transaction committed, as the response may have been lost: repeat it with
     /// an idempotency key, or read the data.

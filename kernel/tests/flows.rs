@@ -1,15 +1,15 @@
 //! Login and sign-up on a database that refuses everything: what is counted, what is asked, and how long it takes.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use saas_kernel::checkout::Checkout;
 use saas_kernel::guard::rate_limit::{Bucket, Quota, RateLimiter};
 use saas_kernel::identity::lookups::Lookups;
 use saas_kernel::identity::sign_up::{ANSWER_FLOOR, TRANSACTION_FLOOR};
-use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Scope, Store, StoreError, Tx};
+use saas_kernel::request::RequestHead;
+use saas_kernel::{BoxError, Call, Ctx, Kernel, ProductConfig, Scope, Store, StoreError, Tx};
 use tokio::time::Instant;
 
 const CONFIG: &str = "
@@ -28,10 +28,10 @@ struct Refusing {
 #[async_trait]
 impl Store for Refusing {
     async fn begin(&self, _: Scope) -> Result<Box<dyn Tx>, StoreError> {
-        *self.begun.lock().unwrap() = Some(Instant::now());
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Err(StoreError::Locked)
     }
-    async fn lookups(&self, _: &Ctx, _: &Checkout) -> Result<Box<dyn Lookups>, StoreError> {
+    async fn lookups(&self, _: &Call) -> Result<Box<dyn Lookups>, StoreError> {
         Err(StoreError::Timeout)
     }
     async fn ready(&self) -> Result<(), StoreError> {
@@ -48,14 +48,14 @@ struct Counted {
 
 impl Counted {
     fn take(&self) -> Vec<(Bucket, String)> {
-        std::mem::take(&mut *self.calls.lock().unwrap())
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
 impl RateLimiter for Counted {
     async fn check(&self, bucket: Bucket, key: &str, _: Quota) -> Result<(), Duration> {
-        self.calls.lock().unwrap().push((bucket, key.to_owned()));
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((bucket, key.to_owned()));
         if self.refused == Some(key) { Err(Duration::from_secs(9)) } else { Ok(()) }
     }
 }
@@ -70,7 +70,7 @@ fn kernel_on(store: Refusing, limiter: &Counted) -> Result<Kernel, BoxError> {
 }
 
 fn ctx(kernel: &Kernel) -> Ctx {
-    Ctx::at(kernel.now()).from_client(IpAddr::from([192, 0, 2, 1]))
+    kernel.ctx_of_request(IpAddr::from([192, 0, 2, 1]), &RequestHead::new("POST", []), &[])
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn waiting_for_the_hash_does_not_use_up_the_floor_of_the_transaction() -> 
     tokio::task::yield_now().await;
     kernel.register(ctx(&kernel), "ada@example.com", PASSWORD, "Ada").await.expect_err("no database");
     let answered = Instant::now();
-    let begun = store.begun.lock().unwrap().ok_or("a transaction")?;
+    let begun = store.begun.lock().unwrap_or_else(PoisonError::into_inner).ok_or("a transaction")?;
     // The floor begins a moment before the transaction does.
     assert!(answered - begun + Duration::from_millis(10) >= TRANSACTION_FLOOR, "{:?}", answered - begun);
     for hash in before {

@@ -115,7 +115,9 @@ async fn grant_of(
     app: &TestApp,
     email: &str,
 ) -> Result<(std::sync::Arc<saas_kernel::Grant>, saas_kernel_tests::Caller), saas_kernel::BoxError> {
+    use saas_kernel::Call;
     use saas_kernel::identity::authenticate::Keep;
+    use saas_kernel::identity::credential::Credential;
     let caller = app.caller();
     let set = caller.log_in(email).await?;
     let set = set.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -123,8 +125,9 @@ async fn grant_of(
     let workspaces = caller.get("/api/v1/workspaces").await?.body;
     let workspace = workspaces.pointer("/items/0/id").and_then(|id| id.as_str()).unwrap_or_default().parse()?;
     let ctx = saas_kernel::Ctx::at(app.kernel.now());
-    let found = app.kernel.authenticate(ctx, &token, Some(&workspace), Keep::No).await?;
-    Ok((found.and_then(|found| found.grant).ok_or("a grant")?, caller))
+    let credential = Credential::Session(token);
+    let found = app.kernel.authenticate(&Call::new(ctx), &credential, Some(&workspace), Keep::No).await?;
+    Ok((found.ok_or("a caller")?.member()?.clone(), caller))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
 use reqwest::{Method, StatusCode};
+use saas_kernel::Call;
 use saas_kernel::actor::Actor;
 use saas_kernel::billing::limits::{self, Limit};
 use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::secret::Token;
 use saas_kernel::store::IdentityRepositories;
 use saas_kernel::{BoxError, Ctx, Error, Grant, StoreError};
@@ -27,8 +29,12 @@ async fn let_in(app: &TestApp, by: &Caller, email: &str) -> Result<Arc<Grant>, B
     let set = answer.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = Token::presented(set.split([';', '=']).nth(1).unwrap_or_default());
     let (ctx, asked) = (Ctx::at(app.kernel.now()), by.workspace_id.parse()?);
-    let caller = app.kernel.authenticate(ctx, &token, Some(&asked), Keep::No).await?.ok_or("a caller")?;
-    Ok(caller.grant.ok_or("a grant")?)
+    let caller = app
+        .kernel
+        .authenticate(&Call::new(ctx), &Credential::Session(token), Some(&asked), Keep::No)
+        .await?
+        .ok_or("a caller")?;
+    Ok(caller.member()?.clone())
 }
 
 async fn insert_project(tx: &mut saas_kernel_postgres::PgTx) -> Result<(), StoreError> {
@@ -77,8 +83,9 @@ async fn recording_a_keys_use_and_revoking_it_do_not_deadlock() -> TestResult {
     app.count("WITH used AS (UPDATE kernel.api_keys SET last_used_at = now() RETURNING 1) SELECT count(*) FROM used")
         .await?;
     let (ctx, asked) = (Ctx::at(app.kernel.now()), ada.workspace_id.parse()?);
-    let caller = app.kernel.authenticate_key(ctx, &Token::presented(&key), Some(&asked), Keep::No).await?;
-    let grant = caller.and_then(|caller| caller.grant).ok_or("a grant")?;
+    let credential = Credential::ApiKey(Token::presented(&key));
+    let caller = app.kernel.authenticate(&Call::new(ctx), &credential, Some(&asked), Keep::No).await?;
+    let grant = caller.ok_or("a caller")?.member()?.clone();
     let Actor::ApiKey(id) = grant.actor() else { return Err("a key".into()) };
     let later = app.kernel.now() + TimeDelta::minutes(1);
 

@@ -128,16 +128,19 @@ async fn a_downgrade_holds_from_its_commit_on_and_deletes_nothing() -> TestResul
 /// An upsert that finds its row needs no place: the one that was reserved is given back by the commit.
 #[tokio::test]
 async fn a_reservation_without_a_row_is_given_back() -> TestResult {
+    use saas_kernel::Call;
     use saas_kernel::billing::limits::reserve;
     use saas_kernel::identity::authenticate::Keep;
+    use saas_kernel::identity::credential::Credential;
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
     let set = app.caller().log_in("ada@example.com").await?;
     let set = set.headers.get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = saas_kernel::secret::Token::presented(set.split([';', '=']).nth(1).unwrap_or_default());
     let ctx = saas_kernel::Ctx::at(app.kernel.now());
-    let found = app.kernel.authenticate(ctx, &token, Some(&ada.workspace_id.parse()?), Keep::No).await?;
-    let grant = found.and_then(|found| found.grant).ok_or("a grant")?;
+    let (call, credential) = (Call::new(ctx), Credential::Session(token));
+    let found = app.kernel.authenticate(&call, &credential, Some(&ada.workspace_id.parse()?), Keep::No).await?;
+    let grant = found.ok_or("a caller")?.member()?.clone();
     let can = grant.allow::<reference::projects::CreateProject>()?;
     let mut tx = app.store.begin_tenant(&grant).await?;
     reserve(&can, &mut tx, saas_kernel::Limit("projects"), 3).await?;

@@ -1,7 +1,9 @@
 //! Proofs: where they come from, and where they do not count.
 
+use saas_kernel::Call;
 use saas_kernel::access::{Explanation, Permission, Roles};
 use saas_kernel::identity::authenticate::{Caller, Keep};
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::permissions::UpdateWorkspace;
 use saas_kernel::secret::Token;
@@ -15,7 +17,8 @@ async fn authenticate(app: &TestApp, caller: &HttpCaller, email: &str) -> Result
     let token = set.split([';', '=']).nth(1).unwrap_or_default();
     let workspace: WorkspaceRef = caller.workspace_id.parse()?;
     let ctx = Ctx::at(app.kernel.now());
-    Ok(app.kernel.authenticate(ctx, &Token::presented(token), Some(&workspace), Keep::No).await?.ok_or("a caller")?)
+    let credential = Credential::Session(Token::presented(token));
+    Ok(app.kernel.authenticate(&Call::new(ctx), &credential, Some(&workspace), Keep::No).await?.ok_or("a caller")?)
 }
 
 #[tokio::test]
@@ -24,7 +27,7 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     let (ada, eve) = (app.sign_up("Ada").await?, app.sign_up("Eve").await?);
     let of_ada = authenticate(&app, &ada, "ada@example.com").await?;
     let of_eve = authenticate(&app, &eve, "eve@example.com").await?;
-    let (grant, other) = (of_ada.grant.ok_or("a grant")?, of_eve.grant.ok_or("a grant")?);
+    let (grant, other) = (of_ada.member()?.clone(), of_eve.member()?.clone());
     let can = grant.allow::<UpdateWorkspace>()?;
     let note = |tx: &mut dyn Tx| audit::record(&can, tx, "test.noted", "workspace", can.workspace());
 
@@ -32,7 +35,7 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
     let store = app.kernel.store();
     for mut tx in [
         store.begin(other.scope()).await?,
-        store.begin(of_ada.session.scope()).await?,
+        store.begin(of_ada.person()?.scope()).await?,
         SystemStore::begin(&app.system, "test").await?,
     ] {
         assert!(matches!(note(&mut *tx), Err(Error::Store(StoreError::Scope))), "{:?}", tx.scope());
@@ -57,7 +60,7 @@ async fn a_proof_counts_in_its_own_workspaces_transactions_only() -> TestResult 
 async fn thousands_of_records_commit_together() -> TestResult {
     let app = TestApp::start().await?;
     let ada = app.sign_up("Ada").await?;
-    let grant = authenticate(&app, &ada, "ada@example.com").await?.grant.ok_or("a grant")?;
+    let grant = authenticate(&app, &ada, "ada@example.com").await?.member()?.clone();
     let can = grant.allow::<UpdateWorkspace>()?;
     let mut tx = app.store.begin_tenant(&grant).await?;
     for n in 0..7_000 {

@@ -1,19 +1,19 @@
 //! Notes: a product's own table on the kernel. The migration calls `kernel.protect`; after that a workspace sees only its own
 //! notes, whatever SQL runs here, and the plan's limit applies to every row.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use saas_kernel::audit::{self, action};
 use saas_kernel::hooks::SignedUp;
-use saas_kernel::id::WorkspaceId;
-use saas_kernel::{Can, DateTime, Error, Hooks, StoreError, Tx, Utc, ids, permissions};
+use saas_kernel::{Can, Error, Grant, Hooks, StoreError, Tx, ids, permissions};
 use saas_kernel_postgres::{PgResult, PgTx};
-use sqlx::PgConnection;
 
 permissions! {
     /// Read notes.
-    pub ReadNote = "note.read";
+    pub ReadNote = read "note.read";
     /// Write notes.
-    pub WriteNote = "note.write";
+    pub WriteNote = write "note.write";
 }
 
 ids! {
@@ -27,7 +27,15 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Writes a note. The proof is a parameter: without the permission there is no value to pass. The table's trigger counts the
 /// note against the limit, and the audit entry commits with the row.
 pub async fn write(can: &Can<WriteNote>, tx: &mut PgTx, text: &str) -> Result<NoteId, Error> {
-    let id = insert(tx.conn(), can.workspace(), can.now(), text).await?;
+    let id = NoteId::generate(can.now());
+    sqlx::query("INSERT INTO notebook.notes (workspace_id, id, text, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(can.workspace().uuid())
+        .bind(id.uuid())
+        .bind(text)
+        .bind(can.now())
+        .execute(tx.conn())
+        .await
+        .store()?;
     audit::record(can, tx, action::RESOURCE_CREATE, "note", id)?;
     Ok(id)
 }
@@ -43,32 +51,14 @@ pub async fn list(can: &Can<ReadNote>, tx: &mut PgTx) -> Result<Vec<String>, Sto
     .store()
 }
 
-async fn insert(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    at: DateTime<Utc>,
-    text: &str,
-) -> Result<NoteId, StoreError> {
-    let id = NoteId::generate(at);
-    sqlx::query("INSERT INTO notebook.notes (workspace_id, id, text, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(workspace.uuid())
-        .bind(id.uuid())
-        .bind(text)
-        .bind(at)
-        .execute(conn)
-        .await
-        .store()?;
-    Ok(id)
-}
-
 /// The product's hooks.
 pub struct Notebook;
 
 #[async_trait]
 impl Hooks for Notebook {
     /// Adds a first note in the transaction of the sign-up, so that nobody starts with an empty page.
-    async fn on_signup(&self, tx: &mut dyn Tx, signed_up: &SignedUp) -> Result<(), Error> {
-        insert(PgTx::of(tx)?.conn(), signed_up.workspace.id, signed_up.at, "Welcome").await?;
+    async fn on_signup(&self, grant: &Arc<Grant>, tx: &mut dyn Tx, _: &SignedUp) -> Result<(), Error> {
+        write(&grant.allow::<WriteNote>()?, PgTx::of(tx)?, "Welcome").await?;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Tests of a product's own table.
 
 use own_tables::{MIGRATIONS, Notebook, PERMISSIONS, ReadNote, WriteNote, list, write};
+use saas_kernel::Call;
 use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
 use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Proof, Store, StoreError};
@@ -39,8 +41,11 @@ async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(
     let token = kernel.begin_session(&verified, &mut *tx, None).await?.token;
     tx.commit().await?;
     let asked = WorkspaceRef::Id(workspace);
-    let caller = kernel.authenticate(ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a session")?;
-    let grant = caller.grant.ok_or("a member")?;
+    let caller = kernel
+        .authenticate(&Call::new(ctx()), &Credential::Session(token), Some(&asked), Keep::No)
+        .await?
+        .ok_or("a session")?;
+    let grant = caller.member()?.clone();
 
     let (read, may) = (grant.allow::<ReadNote>()?, grant.allow::<WriteNote>()?);
     for text in ["Second", "Third"] {

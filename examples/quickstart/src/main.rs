@@ -16,9 +16,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 permissions! {
     /// Read notes.
-    pub ReadNote = "note.read";
+    pub ReadNote = read "note.read";
     /// Write notes.
-    pub WriteNote = "note.write";
+    pub WriteNote = write "note.write";
 }
 
 /// The workspace's notes, newest first.

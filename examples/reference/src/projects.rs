@@ -23,13 +23,13 @@ use uuid::Uuid;
 
 permissions! {
     /// See projects.
-    pub ReadProject = "project.read";
+    pub ReadProject = read "project.read";
     /// Create projects.
-    pub CreateProject = "project.create";
+    pub CreateProject = write "project.create";
     /// Change projects.
-    pub UpdateProject = "project.update";
+    pub UpdateProject = write "project.update";
     /// Delete projects.
-    pub DeleteProject = "project.delete";
+    pub DeleteProject = write "project.delete";
 }
 
 ids! {

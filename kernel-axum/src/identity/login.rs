@@ -2,8 +2,8 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::header::{COOKIE, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use saas_kernel::Ctx;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::users::UserView;
 use crate::error::ApiError;
 use crate::extract::SignedIn;
-use crate::headers::lines;
+use crate::headers::head;
 use crate::json::Json;
 use crate::response::{NoContent, View};
 use crate::routes;
@@ -41,7 +41,7 @@ async fn log_in(
     Json(input): Json<Login>,
 ) -> Result<Response, ApiError> {
     let (kernel, cookie) = (api.kernel(), api.http().cookie());
-    let replaced = cookie.token(lines(&headers, &COOKIE));
+    let replaced = cookie.token(&head(&Method::POST, &headers));
     let logged_in = kernel.log_in(ctx, &input.email, &input.password, replaced.as_ref()).await?;
     let cookie = set_cookie(&cookie.set(&logged_in.token, kernel.config().sessions));
     Ok((cookie, View(UserView::from(logged_in.user))).into_response())
@@ -51,7 +51,7 @@ async fn log_in(
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
     let cookie = api.http().cookie();
-    if let Some(token) = cookie.token(lines(&headers, &COOKIE)) {
+    if let Some(token) = cookie.token(&head(&Method::POST, &headers)) {
         api.kernel().log_out(&session, &token).await?;
     }
     Ok((set_cookie(&cookie.clear()), NoContent).into_response())

@@ -8,25 +8,23 @@ use std::time::{Duration, Instant};
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use saas_kernel::guard::client_address::client_address;
 use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
 
 use crate::body::BodyReceived;
 use crate::error::{envelope, refusal_of};
-use crate::headers::lines;
+use crate::headers::head;
 use crate::settings::HttpSettings;
 use crate::state::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -73,13 +71,9 @@ fn timed_out(received: &BodyReceived, limit: Duration) -> Refusal {
 
 /// The context of the request: its time, its id and the client's address.
 fn ctx(api: &Api, request: &Request) -> Ctx {
-    let headers = request.headers();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    Ctx::at(api.kernel().now())
-        .from_client(client_address(peer, lines(headers, &X_FORWARDED_FOR), &api.http().trusted_proxies))
-        .with_request_id(headers.get(REQUEST_ID).map(HeaderValue::as_bytes))
-        .with_user_agent(headers.get(USER_AGENT).map(HeaderValue::as_bytes))
+    api.kernel().ctx_of_request(peer, &head(request.method(), request.headers()), &api.http().trusted_proxies)
 }
 
 /// Replaces the body of a failure with the envelope, also of a failure that has only a status.

@@ -1,29 +1,31 @@
 //! The layer between [`edge`](super::edge) and the handlers of the API. In this order: rate limit by address,
 //! authentication and tenant (one look-up), rate limit by workspace, CSRF check, idempotency.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use saas_kernel::guard::csrf::{self, PageHeaders};
 use saas_kernel::idempotency::IdempotencyKey;
-use saas_kernel::identity::authenticate::{self, Keep, KeyCaller};
-use saas_kernel::identity::credential::Credential;
-use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::{Ctx, Grant, Refusal, codes};
+use saas_kernel::identity::authenticate::{Caller, Keep};
+use saas_kernel::{Call, Ctx, Refusal, codes};
 
 use crate::body::BodyReceived;
 use crate::error::ApiError;
-use crate::headers::lines;
+use crate::headers::head;
 use crate::state::{Api, BodyLimit};
 use crate::{body, json};
+
+/// Time for which a handler may leave the connection unused that authenticated its request. It is then returned to the pool, so
+/// that work which does not use the database, such as a call to a provider, holds none.
+const PARKED_FOR: Duration = Duration::from_millis(50);
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
@@ -36,28 +38,33 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
     } else {
         Keep::No
     };
-    let headers = &parts.headers;
-    let (authorization, cookies) = (lines(headers, &AUTHORIZATION), lines(headers, &COOKIE));
-    let credential = Credential::from_headers(authorization, cookies, api.http().cookie())?;
-    let needs_csrf_check = credential.as_ref().is_none_or(Credential::is_sent_by_browsers);
-    let mut caller = authenticate(&api, ctx, &mut parts, credential, keep).await?;
-    if let Some(grant) = caller.grant() {
-        api.kernel().limit_calls_in_workspace(grant.workspace()).await?;
-    }
-    if needs_csrf_check {
-        csrf::check(parts.method.as_str(), &page_headers(&parts.headers), &api.http().own_origins())?;
-    }
-    let body = idempotency(&mut parts, body, &mut caller, api.body_limit()).await?;
+    let call = Call::new(ctx);
+    let caller = admit(&api, &call, &mut parts, keep).await?;
     parts.extensions.insert(api.body_limit());
-    if let Some(grant) = caller.grant() {
-        parts.extensions.insert(grant.clone());
-    }
-    match caller {
-        Caller::User(user) => drop(parts.extensions.insert(user.session)),
-        Caller::ApiKey(key) => drop(parts.extensions.insert(key.id)),
-        Caller::Anonymous => {}
-    }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    let body = match caller {
+        Some(caller) => {
+            let body = idempotency(&mut parts, body, &call, api.body_limit()).await?;
+            parts.extensions.insert(caller);
+            body
+        }
+        None => body,
+    };
+    Ok(answer(&call, next.run(Request::from_parts(parts, body))).await)
+}
+
+/// Awaits the handler, and takes back the connection that authenticated the request if the handler does not use it: after a
+/// moment, and when it has answered, because the body of its response may be a long stream.
+async fn answer(call: &Call, handler: impl Future<Output = Response>) -> Response {
+    let mut handler = pin!(handler);
+    let response = match tokio::time::timeout(PARKED_FOR, handler.as_mut()).await {
+        Ok(response) => response,
+        Err(_elapsed) => {
+            call.release_connection();
+            handler.await
+        }
+    };
+    call.release_connection();
+    response
 }
 
 /// Reads a JSON body within the limit before anything is asked of the database, so that one connection can then serve the
@@ -72,79 +79,31 @@ async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Res
     Ok(Body::from(body::read(parts, body, limit).await?))
 }
 
-/// Whose credentials the request has.
-enum Caller {
-    User(authenticate::Caller),
-    ApiKey(KeyCaller),
-    Anonymous,
-}
-
-impl Caller {
-    fn grant(&self) -> Option<&Arc<Grant>> {
-        match self {
-            Self::User(user) => user.grant.as_ref(),
-            Self::ApiKey(key) => key.grant.as_ref(),
-            Self::Anonymous => None,
-        }
-    }
-
-    fn set_idempotency(&mut self, idempotency: IdempotencyKey) {
-        match self {
-            Self::User(user) => user.set_idempotency(idempotency),
-            Self::ApiKey(key) => key.set_idempotency(idempotency),
-            Self::Anonymous => {}
-        }
-    }
-}
-
-/// Authenticates the caller and looks up their grant in the workspace of the address.
-async fn authenticate(
-    api: &Api,
-    ctx: Ctx,
-    parts: &mut Parts,
-    credential: Option<Credential>,
-    keep: Keep,
-) -> Result<Caller, ApiError> {
-    let Some(credential) = credential else { return Ok(Caller::Anonymous) };
-    let workspace = match parts.extract::<RawPathParams>().await {
-        Ok(params) => params.iter().find(|(name, _)| *name == "ws").and_then(|(_, value)| WorkspaceRef::in_url(value)),
+/// Hands the head of the request to [`Kernel::admit`](saas_kernel::Kernel::admit).
+async fn admit(api: &Api, call: &Arc<Call>, parts: &mut Parts, keep: Keep) -> Result<Option<Caller>, ApiError> {
+    let params = match parts.extract::<RawPathParams>().await {
+        Ok(params) => Some(params),
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
             return Err(Refusal::new(&codes::MALFORMED_TEXT, "the address is not UTF-8 once it is decoded").into());
         }
         Err(_) => None,
     };
-    match credential {
-        Credential::ApiKey(key) => {
-            let caller = api.kernel().authenticate_key(ctx, &key, workspace.as_ref(), keep).await?;
-            let refused = || Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired");
-            Ok(Caller::ApiKey(caller.ok_or_else(refused)?))
-        }
-        Credential::Session(token) => {
-            let caller = api.kernel().authenticate(ctx, &token, workspace.as_ref(), keep).await?;
-            Ok(caller.map_or(Caller::Anonymous, Caller::User))
-        }
-    }
-}
-
-fn page_headers(headers: &HeaderMap) -> PageHeaders<'_> {
-    let header = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
-    PageHeaders {
-        sec_fetch_site: header(HeaderName::from_static("sec-fetch-site")),
-        origin: header(ORIGIN),
-        host: header(HOST),
-    }
+    let mut params = params.iter().flat_map(RawPathParams::iter);
+    let workspace = params.find(|(name, _)| *name == "ws").map(|(_, value)| value);
+    let head = head(&parts.method, &parts.headers);
+    Ok(api.kernel().admit(call, &head, workspace, &api.http().own_origins(), keep).await?)
 }
 
 /// Reads the `Idempotency-Key` of an authenticated POST. The key is bound to the body, so the body is read here; without
 /// a key it is left to the handler.
-async fn idempotency(parts: &mut Parts, body: Body, caller: &mut Caller, limit: BodyLimit) -> Result<Body, ApiError> {
+async fn idempotency(parts: &mut Parts, body: Body, call: &Call, limit: BodyLimit) -> Result<Body, ApiError> {
     let Some(header) = parts.headers.get("idempotency-key") else { return Ok(body) };
-    if parts.method != Method::POST || matches!(caller, Caller::Anonymous) {
+    if parts.method != Method::POST {
         return Ok(body);
     }
     let key = header.to_str().unwrap_or_default().to_owned();
     let bytes = body::read(parts, body, limit).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    caller.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
+    call.set_idempotency(IdempotencyKey::parse(&key, parts.method.as_str(), path, &bytes)?);
     Ok(Body::from(bytes))
 }

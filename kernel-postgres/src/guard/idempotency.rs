@@ -1,4 +1,4 @@
-//! Idempotency keys, claimed in the mutation's own transaction.
+//! Idempotency keys. A key belongs to a call: its first transaction claims it, and a later one may store the response.
 
 use saas_kernel::StoreError;
 use saas_kernel::error::Replay;
@@ -44,6 +44,9 @@ impl PgTx {
     pub(crate) async fn claim_idempotency_key(&mut self) -> Result<(), StoreError> {
         let Some(key) = self.scope_ref().idempotency().cloned() else { return Ok(()) };
         let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
+        if self.scope_ref().call().is_some_and(|call| call.has_claimed(scope)) {
+            return Ok(()); // by an earlier transaction of this call
+        }
         let claimed = sqlx::query(CLAIM)
             .bind(scope)
             .bind(actor.kind())
@@ -59,6 +62,7 @@ impl PgTx {
             other => other,
         })?;
         if claimed.rows_affected() == 1 {
+            self.claimed = Some(scope);
             return Ok(());
         }
         let (fingerprint, status, body): (Vec<u8>, Option<i32>, Option<Vec<u8>>) = sqlx::query_as(FIND)

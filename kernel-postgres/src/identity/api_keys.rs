@@ -102,7 +102,6 @@ impl ApiKeys for PgTx {
     }
 
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {
-        self.queue_before_row(workspace, id.uuid()).await?;
         let touch = sqlx::query(TOUCH).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         let touched = touch.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();

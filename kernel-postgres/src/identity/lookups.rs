@@ -2,17 +2,17 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use saas_kernel::StoreError;
+use saas_kernel::access::WorkspaceStatus;
 use saas_kernel::access::catalog::Access;
 use saas_kernel::actor::Actor;
-use saas_kernel::checkout::Checkout;
 use saas_kernel::id::UserId;
 use saas_kernel::identity::lookups::{
-    ApiKeyFound, InviteFound, KeyWorkspace, LoginFound, Lookups, MembershipFound, SessionFound, WorkspaceRef,
+    ApiKeyFound, InviteFound, LoginFound, Lookups, MemberFound, SessionFound, WorkspaceFound, WorkspaceRef,
 };
 use saas_kernel::identity::password::PasswordHash;
 use saas_kernel::identity::users::Email;
 use saas_kernel::secret::TokenHash;
+use saas_kernel::{Call, StoreError};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use uuid::Uuid;
@@ -28,31 +28,63 @@ pub(crate) struct PgLookups {
     pub(crate) _share: Option<Share>,
 }
 
+/// The columns of a workspace, NULL where the caller does not belong to the one that they asked for.
+#[derive(sqlx::FromRow)]
+struct WorkspaceColumns {
+    workspace_id: Option<Uuid>,
+    workspace_status: Option<String>,
+    workspace_version: Option<i64>,
+    plan: Option<String>,
+    access: Option<String>,
+}
+
+impl WorkspaceColumns {
+    fn found(self) -> Result<Option<WorkspaceFound>, StoreError> {
+        let (Some(id), Some(status), Some(version), Some(access)) =
+            (self.workspace_id, self.workspace_status, self.workspace_version, self.access)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(WorkspaceFound {
+            id: id.into(),
+            status: WorkspaceStatus::from_stored(&status).ok_or_else(|| bad_row("workspaces", "status", &status))?,
+            version,
+            plan: self.plan,
+            access: stored_access(&access)?,
+        }))
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct SessionRow {
     session_id: Uuid,
     user_id: Uuid,
+    created_at: DateTime<Utc>,
     seen_at: DateTime<Utc>,
-    workspace_id: Option<Uuid>,
+    #[sqlx(flatten)]
+    workspace: WorkspaceColumns,
     role: Option<String>,
-    plan: Option<String>,
-    access: Option<String>,
+    member_status: Option<String>,
+    member_version: Option<i64>,
 }
 
 impl TryFrom<SessionRow> for SessionFound {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
-        let membership = match (row.workspace_id, row.role, row.access) {
-            (Some(workspace), Some(role), Some(access)) => Some(MembershipFound {
-                workspace: workspace.into(),
-                role,
-                plan: row.plan,
-                access: stored_access(&access)?,
-            }),
+        let member = match (row.role, row.member_status, row.member_version) {
+            (Some(role), Some(status), Some(version)) => {
+                Some(MemberFound { role, active: status == "active", version })
+            }
             _ => None,
         };
-        Ok(Self { id: row.session_id.into(), user: row.user_id.into(), seen_at: row.seen_at, membership })
+        Ok(Self {
+            id: row.session_id.into(),
+            user: row.user_id.into(),
+            created_at: row.created_at,
+            seen_at: row.seen_at,
+            entry: row.workspace.found()?.zip(member),
+        })
     }
 }
 
@@ -61,21 +93,15 @@ struct KeyRow {
     key_id: Uuid,
     scopes: Vec<String>,
     last_used_at: Option<DateTime<Utc>>,
-    workspace_id: Option<Uuid>,
-    plan: Option<String>,
-    access: Option<String>,
+    #[sqlx(flatten)]
+    workspace: WorkspaceColumns,
 }
 
 impl TryFrom<KeyRow> for ApiKeyFound {
     type Error = StoreError;
 
     fn try_from(row: KeyRow) -> Result<Self, StoreError> {
-        let workspace = match (row.workspace_id, row.access) {
-            (Some(id), Some(access)) => {
-                Some(KeyWorkspace { id: id.into(), plan: row.plan, access: stored_access(&access)? })
-            }
-            _ => None,
-        };
+        let workspace = row.workspace.found()?;
         Ok(Self { id: row.key_id.into(), scopes: row.scopes, last_used_at: row.last_used_at, workspace })
     }
 }
@@ -102,7 +128,8 @@ impl Lookups for PgLookups {
     ) -> Result<Option<SessionFound>, StoreError> {
         let (id, slug) = by(workspace);
         let row: Option<SessionRow> = sqlx::query_as(
-            "SELECT session_id, user_id, seen_at, workspace_id, role, plan, access FROM kernel.authenticate_session($1, $2, $3, $4)",
+            "SELECT session_id, user_id, created_at, seen_at, workspace_id, workspace_status, workspace_version, plan, access,
+                    role, member_status, member_version FROM kernel.authenticate_session($1, $2, $3, $4)",
         )
         .bind(token.0.as_slice())
         .bind(id)
@@ -131,7 +158,8 @@ impl Lookups for PgLookups {
     ) -> Result<Option<ApiKeyFound>, StoreError> {
         let (id, slug) = by(workspace);
         let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT key_id, scopes, last_used_at, workspace_id, plan, access FROM kernel.authenticate_api_key($1, $2, $3, $4)",
+            "SELECT key_id, scopes, last_used_at, workspace_id, workspace_status, workspace_version, plan, access
+             FROM kernel.authenticate_api_key($1, $2, $3, $4)",
         )
         .bind(token.0.as_slice())
         .bind(id)
@@ -160,8 +188,8 @@ impl Lookups for PgLookups {
         }))
     }
 
-    fn park(self: Box<Self>, actor: Actor) -> Checkout {
+    fn park(self: Box<Self>, actor: Actor, call: &Call) {
         let Self { store, connection, _share } = *self;
-        store.park(connection, actor)
+        store.park(connection, actor, call);
     }
 }

@@ -6,6 +6,7 @@ use saas_kernel::StoreError;
 use saas_kernel::id::{SessionId, UserId};
 use saas_kernel::identity::sessions::{NewSession, SessionLife, Sessions};
 use saas_kernel::secret::TokenHash;
+use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::tx::PgTx;
@@ -31,12 +32,14 @@ impl Sessions for PgTx {
     }
 
     async fn delete_by_token(&mut self, token: &TokenHash) -> Result<bool, StoreError> {
-        let ended: i64 = sqlx::query_scalar("SELECT kernel.end_session($1)")
-            .bind(token.0.as_slice())
-            .fetch_one(self.conn())
-            .await
-            .store()?;
-        Ok(ended > 0)
+        let end = sqlx::query_scalar("SELECT kernel.end_session($1)").bind(token.0.as_slice());
+        let ended = end.fetch_one(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        let ended: Option<Uuid> = ended.store()?;
+        if let Some(session) = ended {
+            self.mark_standing_changed(session);
+        }
+        Ok(ended.is_some())
     }
 
     async fn touch(

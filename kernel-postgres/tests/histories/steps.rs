@@ -20,7 +20,8 @@ use saas_kernel_postgres::{PgResult, PgTx};
 use crate::defects::Flow;
 use crate::history::{History, Invited, Key};
 use crate::operations::{End, ROLES, Step, What, Who};
-use crate::world::{Credential, ReadItem, nobody};
+use crate::world::{ReadItem, nobody};
+use saas_kernel::identity::credential::Credential;
 
 /// How a step ended that was not refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +91,9 @@ impl History {
     fn caller(&self, step: &Step) -> Option<(Credential, WorkspaceId)> {
         match step.who {
             Who::Person(person) => Some((self.world.session_of(person), self.workspaces[step.workspace])),
-            Who::Key(nth) => self.shared().keys.get(nth).map(|key| (Credential::Key(key.token.clone()), key.workspace)),
+            Who::Key(nth) => {
+                self.shared().keys.get(nth).map(|key| (Credential::ApiKey(key.token.clone()), key.workspace))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use saas_kernel::id::{ApiKeyId, InviteId, UserId, WorkspaceId};
 use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::login::VerifiedLogin;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sessions::Session;
@@ -20,7 +21,9 @@ use saas_kernel::store::{IdentityRepositories, TenancyRepositories};
 use saas_kernel::tenancy::invites::{Invited, NewInvite};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{self, WorkspaceCreation};
-use saas_kernel::{BoxError, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes};
+use saas_kernel::{
+    BoxError, Call, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes,
+};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem, PgTx};
 use sqlx::PgConnection;
@@ -34,9 +37,9 @@ pub(crate) type Result<T = (), E = BoxError> = std::result::Result<T, E>;
 
 saas_kernel::permissions! {
     /// Read items.
-    pub(crate) ReadItem = "item.read";
+    pub(crate) ReadItem = read "item.read";
     /// Write items.
-    pub(crate) WriteItem = "item.write";
+    pub(crate) WriteItem = write "item.write";
 }
 
 /// The caps stand in invariants.sql too.
@@ -60,13 +63,6 @@ pub(crate) struct Person {
     pub(crate) email: Email,
     verified: VerifiedLogin,
     token: Mutex<Token>,
-}
-
-/// What a caller presents.
-#[derive(Clone)]
-pub(crate) enum Credential {
-    Session(Token),
-    Key(Token),
 }
 
 pub(crate) struct World {
@@ -180,8 +176,9 @@ impl World {
 
     pub(crate) async fn session(&self, person: usize) -> Result<Session, Error> {
         let token = self.people[person].token.lock().unwrap().clone();
-        let caller = self.kernel.authenticate(self.ctx(), &token, None, Keep::ForTransaction).await?;
-        Ok(caller.ok_or_else(nobody)?.session)
+        let credential = Credential::Session(token);
+        let caller = self.kernel.authenticate(&Call::new(self.ctx()), &credential, None, Keep::ForTransaction).await?;
+        Ok(caller.ok_or_else(nobody)?.person()?.clone())
     }
 
     pub(crate) async fn grant(
@@ -191,25 +188,12 @@ impl World {
         key: Option<IdempotencyKey>,
         keep: Keep,
     ) -> Result<Arc<Grant>, Error> {
-        let (ctx, asked) = (self.ctx(), WorkspaceRef::Id(workspace));
-        let grant = match credential {
-            Credential::Session(token) => {
-                let mut caller = self.kernel.authenticate(ctx, token, Some(&asked), keep).await?.ok_or_else(nobody)?;
-                if let Some(key) = key {
-                    caller.set_idempotency(key);
-                }
-                caller.grant
-            }
-            Credential::Key(token) => {
-                let mut caller =
-                    self.kernel.authenticate_key(ctx, token, Some(&asked), keep).await?.ok_or_else(nobody)?;
-                if let Some(key) = key {
-                    caller.set_idempotency(key);
-                }
-                caller.grant
-            }
-        };
-        Ok(grant.ok_or_else(nobody)?)
+        let (call, asked) = (Call::new(self.ctx()), WorkspaceRef::Id(workspace));
+        let caller = self.kernel.authenticate(&call, credential, Some(&asked), keep).await?.ok_or_else(nobody)?;
+        if let Some(key) = key {
+            call.set_idempotency(key);
+        }
+        Ok(caller.member().map_err(|_| nobody())?.clone())
     }
 
     pub(crate) async fn begin(&self, grant: &Grant) -> Result<PgTx, StoreError> {

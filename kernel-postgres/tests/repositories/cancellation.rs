@@ -116,7 +116,7 @@ async fn mutations() -> Outcome {
         let key = format!("key-{polls}");
         let finished = leaving(polls, mutation(&world, &ada, &key)).await.transpose()?.is_some();
         // The key tells whether it was committed; to ask waits for whoever left.
-        let grant = world.with_key(&ada, &key, "").await?.grant.ok_or("a grant")?;
+        let grant = world.with_key(&ada, &key, "").await?.member()?.clone();
         let committed = match world.store.begin(grant.scope()).await {
             Ok(_free) => false,
             Err(StoreError::Replay(Replay::Response(answer))) => answer.body == key.as_bytes(),
@@ -140,8 +140,7 @@ async fn mutations() -> Outcome {
 
 /// A limit, a row, a change, its records and an answer.
 async fn mutation(world: &World, person: &Person, key: &str) -> Result<(), Error> {
-    let grant = world.with_key(person, key, "").await.map_err(Error::broken)?.grant;
-    let grant = grant.ok_or_else(|| Error::broken("a grant"))?;
+    let grant = world.with_key(person, key, "").await.map_err(Error::broken)?.member()?.clone();
     let can = grant.allow::<UpdateWorkspace>()?;
     let mut tx = world.store.begin(grant.scope()).await?;
     moment().await;

@@ -43,15 +43,15 @@ pub(crate) async fn suite() -> Outcome {
 
     // The system does; from the next call on the person belongs there, as what they were made.
     let asked = WorkspaceRef::Id(ada.workspace());
-    assert!(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.grant.is_none());
+    assert!(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.member().is_err());
     let mut tx = world.system().await?;
     tx.members().insert(&new(ada.workspace(), eve.user())).await?;
     drop(tx);
-    assert!(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.grant.is_none(), "rolled back");
+    assert!(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.member().is_err(), "rolled back");
     let mut tx = world.system().await?;
     tx.members().insert(&new(ada.workspace(), eve.user())).await?;
     tx.commit().await?;
-    let grant = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.grant.ok_or("a grant")?;
+    let grant = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.member()?.clone();
     assert_eq!((grant.role().name.as_str(), grant.workspace()), ("member", ada.workspace()));
     let mut tx = world.own(&eve).await?;
     assert_eq!(tx.workspaces().of_user(eve.user(), &PageRequest::first(9)).await?.items.len(), 2);

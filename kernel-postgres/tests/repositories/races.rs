@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::world::{World, insert_row};
 use crate::{LIMIT, Outcome};
 use futures_util::future::join_all;
+use saas_kernel::Call;
 use saas_kernel::StoreError;
 use saas_kernel::billing::limits::Reserved;
 use saas_kernel::billing::provider::ProviderEvent;
@@ -13,6 +14,7 @@ use saas_kernel::error::{BoxError, Error, Replay};
 use saas_kernel::id::{ApiKeyId, InviteId};
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::response::StoredResponse;
 use saas_kernel::secret::Token;
@@ -63,7 +65,7 @@ async fn keys() -> Outcome {
     let world = World::new().await?;
     let ada = world.person("Ada").await?;
     // One key.
-    let grant = world.with_key(&ada, "once", "").await?.grant.ok_or("a grant")?;
+    let grant = world.with_key(&ada, "once", "").await?.member()?.clone();
     let answer = StoredResponse { status: 201, body: b"made".to_vec() };
     let won = join_all((0..N).map(|_| async {
         match world.store.begin(grant.scope()).await {
@@ -140,8 +142,12 @@ async fn revocations() -> Outcome {
     tx.api_keys().insert(workspace, &key, &token.hash()).await?;
     tx.commit().await?;
     let asked = WorkspaceRef::Id(workspace);
-    let caller = world.kernel.authenticate_key(world.ctx(), &token, Some(&asked), Keep::No).await?.ok_or("a caller")?;
-    let grant = caller.grant.ok_or("a grant")?;
+    let caller = world
+        .kernel
+        .authenticate(&Call::new(world.ctx()), &Credential::ApiKey(token), Some(&asked), Keep::No)
+        .await?
+        .ok_or("a caller")?;
+    let grant = caller.member()?.clone();
     let won = join_all((0..N).map(|_| async {
         let mut tx = world.store.begin(grant.scope()).await?;
         match tx.api_keys().revoke(workspace, id, at).await {

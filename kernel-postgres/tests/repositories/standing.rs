@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use crate::Outcome;
 use crate::world::{Person, World};
+use saas_kernel::Call;
 use saas_kernel::StoreError;
 use saas_kernel::access::{Grant, OWNER};
 use saas_kernel::audit::{self, AuditFilter};
@@ -13,6 +14,7 @@ use saas_kernel::error::BoxError;
 use saas_kernel::id::{ApiKeyId, WorkspaceId};
 use saas_kernel::identity::api_keys::ApiKey;
 use saas_kernel::identity::authenticate::Keep;
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::page::PageRequest;
 use saas_kernel::permissions::ReadWorkspace;
@@ -35,7 +37,7 @@ async fn joined(world: &World, ada: &Person, eve: &Person) -> Result<Arc<Grant>,
     tx.members().insert(&new).await?;
     tx.commit().await?;
     let asked = WorkspaceRef::Id(ada.workspace());
-    Ok(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.grant.ok_or("a grant")?)
+    Ok(world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.member()?.clone())
 }
 
 /// Writes under `grant` and commits, with and without a record.
@@ -111,7 +113,7 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     drop(tx);
     let asked = WorkspaceRef::Id(id);
     let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
-    let grant = caller.grant.ok_or("a grant")?;
+    let grant = caller.member()?.clone();
     let mut tx = world.store.begin(grant.scope()).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
     audit::record(&grant.allow::<ReadWorkspace>()?, &mut *tx, "test.left", "user", eve.user())?;
@@ -124,7 +126,7 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     tx.members().insert(&new).await?;
     tx.commit().await?;
     let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
-    let grant = caller.grant.ok_or("a grant")?;
+    let grant = caller.member()?.clone();
     world.store.begin(grant.scope()).await?.commit().await?;
     let mut tx = world.tenant(ada).await?;
     assert!(tx.members().remove(id, eve.user()).await?);
@@ -156,8 +158,11 @@ async fn keys(world: &World, ada: &Person) -> Outcome {
         let mut tx = world.tenant(ada).await?;
         tx.api_keys().insert(workspace, &key, &token.hash()).await?;
         tx.commit().await?;
-        let caller = world.kernel.authenticate_key(world.ctx(), &token, Some(&asked), Keep::No).await?;
-        Ok((id, caller.and_then(|caller| caller.grant).ok_or("a grant")?))
+        let caller = world
+            .kernel
+            .authenticate(&Call::new(world.ctx()), &Credential::ApiKey(token), Some(&asked), Keep::No)
+            .await?;
+        Ok((id, caller.ok_or("a caller")?.member()?.clone()))
     };
     let revoke = async |tx: &mut dyn Tx, id| tx.api_keys().revoke(workspace, id, at).await;
 

@@ -21,7 +21,7 @@ async fn reading() -> Outcome {
     let world = World::new().await?;
     let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
     for slug in ["second", "third", "fourth"] {
-        let session = world.authenticate(&ada.token, None).await?.ok_or("a caller")?.session;
+        let session = world.authenticate(&ada.token, None).await?.ok_or("a caller")?.person()?.clone();
         world.found(&session, slug).await?;
     }
     let slugs = ["ada", "second", "third", "fourth"];

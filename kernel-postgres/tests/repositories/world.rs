@@ -5,9 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use saas_kernel::StoreError;
-use saas_kernel::access::Grant;
+use saas_kernel::access::{Call, Grant};
 use saas_kernel::audit::AuditFilter;
-use saas_kernel::checkout::Checkout;
 use saas_kernel::clock::{Clock, SystemClock, TestClock};
 use saas_kernel::config::ProductConfig;
 use saas_kernel::ctx::Ctx;
@@ -16,6 +15,7 @@ use saas_kernel::hooks::SignedUp;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::idempotency::IdempotencyKey;
 use saas_kernel::identity::authenticate::{Caller, Keep};
+use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::{Lookups, WorkspaceRef};
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
@@ -119,7 +119,8 @@ impl World {
         token: &Token,
         workspace: Option<&WorkspaceRef>,
     ) -> Result<Option<Caller>, Error> {
-        self.kernel.authenticate(self.ctx(), token, workspace, Keep::No).await
+        let credential = Credential::Session(token.clone());
+        self.kernel.authenticate(&Call::new(self.ctx()), &credential, workspace, Keep::No).await
     }
 
     /// Signs up, logs in, and is authenticated in the new workspace.
@@ -129,14 +130,14 @@ impl World {
         let token = self.log_in(&email).await?;
         let workspace = WorkspaceRef::Id(signed_up.workspace.id);
         let caller = self.authenticate(&token, Some(&workspace)).await?.ok_or("a caller")?;
-        Ok(Person { email, token, session: caller.session, grant: caller.grant.ok_or("a grant")? })
+        Ok(Person { email, token, session: caller.person()?.clone(), grant: caller.member()?.clone() })
     }
 
     /// The same person's next call, with a key that makes it repeatable.
     pub(crate) async fn with_key(&self, person: &Person, key: &str, body: &str) -> Result<Caller, BoxError> {
         let workspace = WorkspaceRef::Id(person.workspace());
-        let mut caller = self.authenticate(&person.token, Some(&workspace)).await?.ok_or("a caller")?;
-        caller.set_idempotency(IdempotencyKey::parse(key, "POST", "/", body.as_bytes())?);
+        let caller = self.authenticate(&person.token, Some(&workspace)).await?.ok_or("a caller")?;
+        caller.person()?.call().set_idempotency(IdempotencyKey::parse(key, "POST", "/", body.as_bytes())?);
         Ok(caller)
     }
 
@@ -157,7 +158,7 @@ impl World {
     }
 
     pub(crate) async fn lookups(&self) -> Result<Box<dyn Lookups>, StoreError> {
-        self.store.lookups(&Ctx::at(self.now()), &Checkout::default()).await
+        self.store.lookups(&Call::new(Ctx::at(self.now()))).await
     }
 
     pub(crate) async fn system(&self) -> Result<Box<dyn Tx>, StoreError> {

@@ -7,59 +7,61 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::authority::Authority;
+use super::call::Call;
 use super::catalog::{Access, Catalog, Plan};
-use super::names::codes::WORKSPACE_READ_ONLY;
 use super::permission::{Permission, intern};
-use super::policy::Policy;
 use super::roles::{Role, Roles};
-use super::standing::Standing;
+use super::standing::refusal;
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Refusal, codes};
-use crate::base::id::WorkspaceId;
+use crate::base::id::{UserId, WorkspaceId};
 use crate::base::page::{Page, PageQuery, PageRequest};
 
-/// A caller's access to one workspace: who calls, in which workspace, with which role. Only authentication creates one; there
-/// is no public constructor.
+/// A caller's access to one workspace in one call: an [`Authority`] and a [`Call`]. There is no grant without an authority,
+/// and only authentication creates an authority.
 #[derive(Debug)]
 pub struct Grant {
-    pub(crate) ctx: Ctx,
-    pub(crate) actor: Actor,
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) role: Arc<Role>,
-    pub(crate) standing: Standing,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) access: Access,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) checkout: Checkout,
+    authority: Arc<Authority>,
+    call: Arc<Call>,
 }
 
 impl Grant {
+    /// Uses `authority` in `call`.
+    pub fn new(authority: Arc<Authority>, call: Arc<Call>) -> Self {
+        Self { authority, call }
+    }
+
     /// Returns the proof of the permission `P`. This is the only way to obtain a [`Can`].
     ///
     /// # Errors
     /// `forbidden` if the role or key does not have the permission; `workspace_read_only` if `P` writes and the workspace is
-    /// read-only.
+    /// read-only; `workspace_suspended` unless `P` is always allowed.
     pub fn allow<P: Permission>(self: &Arc<Self>) -> Result<Can<P>, Refusal> {
-        if !self.role.bits.has(P::bit()) {
-            let text = match self.actor {
-                Actor::ApiKey(_) => {
-                    format!("this API key does not have the permission `{}`; use a key that has it", P::NAME)
-                }
-                Actor::User(_) | Actor::System(_) | Actor::Staff { .. } => format!(
-                    "your role `{}` does not have the permission `{}`; ask an owner of the workspace for it",
-                    self.role.name,
-                    P::NAME
-                ),
-            };
-            return Err(Refusal::new(&codes::FORBIDDEN, text));
+        let authority = &*self.authority;
+        if !authority.role.bits.has(P::bit()) {
+            return Err(self.forbidden(P::NAME));
         }
-        if P::WRITES && self.access == Access::ReadOnly {
-            let text = "this workspace is read-only: its subscription is unpaid or paused; settle it under billing";
-            return Err(Refusal::new(&WORKSPACE_READ_ONLY, text));
+        if let Some(refusal) = refusal(authority.status, authority.access, P::MODE) {
+            return Err(refusal);
         }
+        self.call.uses(P::MODE);
         Ok(Can(self.clone(), PhantomData))
+    }
+
+    #[cold]
+    fn forbidden(&self, permission: &str) -> Refusal {
+        let text = match self.actor() {
+            Actor::ApiKey(_) => {
+                format!("this API key does not have the permission `{permission}`; use a key that has it")
+            }
+            Actor::User(_) | Actor::System(_) | Actor::Staff(_) => format!(
+                "your role `{}` does not have the permission `{permission}`; ask an owner of the workspace for it",
+                self.role().name
+            ),
+        };
+        Refusal::new(&codes::FORBIDDEN, text)
     }
 
     /// Explains whether the caller has `permission`, and which role pattern or scope gives it.
@@ -67,56 +69,81 @@ impl Grant {
         let holders = self.roles().ranked().into_iter().filter(|role| role.bits.has(intern(permission)));
         Explanation {
             permission,
-            role: self.role.name.clone(),
-            held: self.role.bits.has(intern(permission)),
-            by: self.role.gives(permission).map(str::to_owned),
+            role: self.role().name.clone(),
+            held: self.role().bits.has(intern(permission)),
+            by: self.role().gives(permission).map(str::to_owned),
             holders: holders.map(|role| role.name.clone()).collect(),
         }
     }
 
+    /// What the caller may do, without the call.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// The call, without what the caller may do.
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
     /// Context of the call: time, request id, client.
     pub fn ctx(&self) -> &Ctx {
-        &self.ctx
+        self.call.ctx()
     }
 
     /// Time at which the call began.
     pub fn now(&self) -> DateTime<Utc> {
-        self.ctx.now
+        self.ctx().now
     }
 
-    /// The person or API key that calls.
+    /// The person, API key or part of the system that acts.
     pub fn actor(&self) -> Actor {
-        self.actor
+        self.authority.actor
+    }
+
+    /// The person on whose behalf a staff member or the system acts.
+    pub fn acting_as(&self) -> Option<UserId> {
+        self.authority.acting_as
     }
 
     /// Id of the workspace that the grant is for.
     pub fn workspace(&self) -> WorkspaceId {
-        self.workspace
+        self.authority.workspace
     }
 
     /// Role of the caller in the workspace.
     pub fn role(&self) -> &Role {
-        &self.role
+        &self.authority.role
     }
 
     /// Plan of the workspace.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.authority.plan
     }
 
     /// How much of the plan the workspace may use, given the state of its subscription.
     pub fn access(&self) -> Access {
-        self.access
+        self.authority.access
+    }
+
+    /// Whether the workspace has `feature`. The call relies on the answer: if the feature is lost before its commit, the commit
+    /// is refused.
+    pub fn has_feature(&self, feature: &'static str) -> bool {
+        let has = self.plan().features.contains(feature);
+        if has {
+            self.call.uses_feature(feature);
+        }
+        has
     }
 
     /// All configured roles.
     pub fn roles(&self) -> &Roles {
-        &self.policy.roles
+        &self.authority.policy.roles
     }
 
     /// All configured plans, to name the one that allows what was refused.
     pub fn catalog(&self) -> &Catalog {
-        &self.policy.catalog
+        &self.authority.policy.catalog
     }
 
     /// Parses the page parameters of a request for `list`. A cursor is valid only for this list in this workspace; make
@@ -125,24 +152,16 @@ impl Grant {
     /// # Errors
     /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
+        PageRequest::parse(query, &self.list_context(list), &self.authority.policy.signing_key)
     }
 
     /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), &self.policy.signing_key)
+        page.next_cursor(&self.list_context(list), &self.authority.policy.signing_key)
     }
 
     fn list_context(&self, list: &str) -> String {
-        format!("{list} of {}", self.workspace)
-    }
-
-    pub(crate) fn checkout(&self) -> &Checkout {
-        &self.checkout
-    }
-
-    pub(crate) fn standing(&self) -> &Standing {
-        &self.standing
+        format!("{list} of {}", self.workspace())
     }
 }
 

@@ -7,11 +7,31 @@ use std::sync::{Mutex, PoisonError};
 pub trait Permission: Send + Sync + 'static {
     /// Name in the form `resource.action`, as stored in roles and keys and shown to clients.
     const NAME: &'static str;
-    /// Whether the permission is refused in a read-only workspace: true for all but `….read`, `….list` and `billing.manage`,
-    /// which is needed to end the read-only state. See [`EvenReadOnly`].
-    const WRITES: bool = writes(Self::NAME);
+    /// In which states of a workspace the permission can be used.
+    const MODE: Mode;
     /// Position of the permission's bit in [`Bits`], in this process.
     fn bit() -> u16;
+}
+
+/// In which states of a workspace a permission can be used. Every permission declares it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Only shows something: also in a read-only workspace.
+    Read,
+    /// Changes something: refused in a read-only workspace.
+    Write,
+    /// Also in a suspended workspace: what is needed to end that state, such as settling the bill.
+    Always,
+}
+
+impl Mode {
+    pub(super) const fn bit(self) -> u8 {
+        match self {
+            Self::Read => 1,
+            Self::Write => 2,
+            Self::Always => 4,
+        }
+    }
 }
 
 /// The permission `P`, also granted while the workspace is read-only: for calls that only show what `P` is about, or that take
@@ -19,9 +39,9 @@ pub trait Permission: Send + Sync + 'static {
 ///
 /// ```
 /// use saas_kernel::Permission;
-/// use saas_kernel::access::EvenReadOnly;
+/// use saas_kernel::access::{EvenReadOnly, Mode};
 /// use saas_kernel::permissions::InviteMember;
-/// assert!(InviteMember::WRITES && !EvenReadOnly::<InviteMember>::WRITES);
+/// assert_eq!((InviteMember::MODE, EvenReadOnly::<InviteMember>::MODE), (Mode::Write, Mode::Read));
 /// assert_eq!(EvenReadOnly::<InviteMember>::NAME, "member.invite");
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +49,10 @@ pub struct EvenReadOnly<P>(PhantomData<fn() -> P>);
 
 impl<P: Permission> Permission for EvenReadOnly<P> {
     const NAME: &'static str = P::NAME;
-    const WRITES: bool = false;
+    const MODE: Mode = match P::MODE {
+        Mode::Always => Mode::Always,
+        Mode::Read | Mode::Write => Mode::Read,
+    };
     fn bit() -> u16 {
         P::bit()
     }
@@ -51,25 +74,32 @@ pub struct PermissionInfo {
 /// mod projects {
 ///     saas_kernel::permissions! {
 ///         /// See projects.
-///         pub ReadProject = "project.read";
+///         pub ReadProject = read "project.read";
 ///         /// Start projects.
-///         pub CreateProject = "project.create";
+///         pub CreateProject = write "project.create";
 ///     }
 /// }
 /// assert_eq!(projects::PERMISSIONS.len(), 2);
 /// assert_eq!(<projects::CreateProject as saas_kernel::Permission>::NAME, "project.create");
 /// ```
 ///
+/// The word before the name says in which states of a workspace the permission can be used: `read` (also while it is read-only),
+/// `write` (not then) or `always` (also while it is suspended). See [`Mode`](crate::access::Mode).
+///
 /// Each line expands to `pub struct ReadProject;` and an `impl Permission` whose bit is interned once per process.
 #[macro_export]
 macro_rules! permissions {
-    ($($(#[doc = $doc:literal])* $vis:vis $name:ident = $text:literal;)*) => {
+    (@mode read) => { $crate::access::Mode::Read };
+    (@mode write) => { $crate::access::Mode::Write };
+    (@mode always) => { $crate::access::Mode::Always };
+    ($($(#[doc = $doc:literal])* $vis:vis $name:ident = $mode:ident $text:literal;)*) => {
         $(
             $(#[doc = $doc])*
             #[derive(Clone, Copy, Debug)]
             $vis struct $name;
             impl $crate::Permission for $name {
                 const NAME: &'static str = $text;
+                const MODE: $crate::access::Mode = $crate::permissions!(@mode $mode);
                 fn bit() -> u16 {
                     static BIT: ::std::sync::OnceLock<u16> = ::std::sync::OnceLock::new();
                     *BIT.get_or_init(|| $crate::access::intern($text))
@@ -81,27 +111,6 @@ macro_rules! permissions {
             $crate::access::PermissionInfo { name: $text, description: concat!($($doc),*).trim_ascii_start() }
         ),*];
     };
-}
-
-const fn writes(name: &str) -> bool {
-    let name = name.as_bytes();
-    !(ends_with(name, b".read") || ends_with(name, b".list") || ends_with(name, b"billing.manage"))
-}
-
-const fn ends_with(text: &[u8], end: &[u8]) -> bool {
-    match text.split_at_checked(text.len().saturating_sub(end.len())) {
-        Some((_, mut tail)) => {
-            let mut end = end;
-            loop {
-                match (tail, end) {
-                    ([], []) => return true,
-                    ([a, rest_a @ ..], [b, rest_b @ ..]) if *a == *b => (tail, end) = (rest_a, rest_b),
-                    _ => return false,
-                }
-            }
-        }
-        None => false,
-    }
 }
 
 /// Returns the bit of a permission's name. It is the same for every kernel in this process, so that several kernels in one
@@ -149,22 +158,6 @@ impl Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reading_and_paying_are_not_writing() {
-        for (name, expect) in [
-            ("project.read", false),
-            ("member.list", false),
-            ("billing.manage", false),
-            ("member.remove", true),
-            ("api_key.create", true),
-            ("project.create", true),
-            ("read", true),
-            ("", true),
-        ] {
-            assert_eq!(writes(name), expect, "{name}");
-        }
-    }
 
     #[test]
     fn a_bit_is_in_its_own_set_only() {

@@ -2,7 +2,7 @@
 
 crate::permissions! {
     /// Read the audit log.
-    pub ReadAudit = "audit.read";
+    pub ReadAudit = read "audit.read";
 }
 
 /// Audit actions for a product's own resources. Products declare others with [`names!`](macro@crate::names).

@@ -15,13 +15,8 @@ pub enum Actor {
     ApiKey(ApiKeyId),
     /// The product itself: a job, a webhook, a migration. The name says which part.
     System(&'static str),
-    /// A staff member acting on behalf of a user. Both are recorded; the staff member is the actor.
-    Staff {
-        /// The staff member.
-        staff: UserId,
-        /// The user on whose behalf they act.
-        acting_as: UserId,
-    },
+    /// A staff member.
+    Staff(UserId),
 }
 
 impl Actor {
@@ -31,7 +26,7 @@ impl Actor {
             Actor::User(_) => "user",
             Actor::ApiKey(_) => "api_key",
             Actor::System(_) => "system",
-            Actor::Staff { .. } => "staff",
+            Actor::Staff(_) => "staff",
         }
     }
 
@@ -41,14 +36,14 @@ impl Actor {
             Actor::User(user) => user.uuid(),
             Actor::ApiKey(key) => key.uuid(),
             Actor::System(_) => Uuid::nil(),
-            Actor::Staff { staff, .. } => staff.uuid(),
+            Actor::Staff(staff) => staff.uuid(),
         }
     }
 
     /// Id as shown in the API: `usr_…`, `key_…` or the name of the system part.
     pub fn label(&self) -> String {
         match self {
-            Actor::User(user) | Actor::Staff { staff: user, .. } => user.to_string(),
+            Actor::User(user) | Actor::Staff(user) => user.to_string(),
             Actor::ApiKey(key) => key.to_string(),
             Actor::System(name) => (*name).to_owned(),
         }

@@ -1,4 +1,4 @@
-//! Context of one call: its time, request id, client and idempotency key. It holds neither the caller's identity nor the input.
+//! Context of one call: its time, request id and client. It holds neither the caller's identity nor the input.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::base::id::RequestId;
-use crate::base::idempotency::IdempotencyKey;
+use crate::base::request::RequestHead;
 
 /// Context of one request, job or command.
 #[derive(Clone, Debug)]
@@ -19,8 +19,6 @@ pub struct Ctx {
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`, at most 400 bytes.
     pub user_agent: Option<Arc<str>>,
-    /// Idempotency key of the request, if the client sent one.
-    pub idempotency: Option<Arc<IdempotencyKey>>,
 }
 
 impl Ctx {
@@ -29,39 +27,23 @@ impl Ctx {
         self.ip.map(network)
     }
 
-    /// The same for the client at `ip`.
-    #[must_use]
-    pub fn from_client(self, ip: IpAddr) -> Self {
-        Self { ip: Some(ip), ..self }
-    }
-
-    /// The same with the client's own request id, if it sent one of 8 to 100 letters, digits, `-`, `_` and `.`.
-    #[must_use]
-    pub fn with_request_id(self, sent: Option<&[u8]>) -> Self {
+    /// Context of the request `head` from the client at `ip`. The client's own `X-Request-Id` is taken if it has 8 to 100 letters,
+    /// digits, `-`, `_` and `.`; of its `User-Agent` the first 400 bytes are kept.
+    pub fn of_request(now: DateTime<Utc>, ip: IpAddr, head: &RequestHead<'_>) -> Self {
+        let text = |name| head.first(name).and_then(|value| std::str::from_utf8(value).ok());
         let is_plain = |id: &&str| {
             (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
-        let sent = sent.and_then(|id| std::str::from_utf8(id).ok()).filter(is_plain);
-        Self { request_id: sent.map_or(self.request_id, Arc::from), ..self }
-    }
-
-    /// The same with the client's `User-Agent`, of which the first 400 bytes are kept.
-    #[must_use]
-    pub fn with_user_agent(self, sent: Option<&[u8]>) -> Self {
-        let sent = sent.and_then(|agent| std::str::from_utf8(agent).ok());
-        let kept = sent.and_then(|agent| agent.get(..agent.floor_char_boundary(400)));
-        Self { user_agent: kept.map(Arc::from), ..self }
+        let ctx = Self::at(now);
+        let request_id = text("x-request-id").filter(is_plain).map_or(ctx.request_id, Arc::from);
+        let user_agent =
+            text("user-agent").and_then(|agent| agent.get(..agent.floor_char_boundary(400))).map(Arc::from);
+        Self { now, request_id, ip: Some(ip), user_agent }
     }
 
     /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self {
-            now,
-            request_id: RequestId::generate(now).to_string().into(),
-            ip: None,
-            user_agent: None,
-            idempotency: None,
-        }
+        Self { now, request_id: RequestId::generate(now).to_string().into(), ip: None, user_agent: None }
     }
 }
 
@@ -84,20 +66,24 @@ pub fn network(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn ctx(name: &str, value: &[u8]) -> Ctx {
+        let head = RequestHead::new("GET", [(name, value)]);
+        Ctx::of_request(DateTime::UNIX_EPOCH, [192, 0, 2, 1].into(), &head)
+    }
+
     #[test]
     fn a_clients_own_request_id_is_taken_if_it_is_plain() {
-        let ctx = || Ctx::at(DateTime::UNIX_EPOCH);
-        assert_eq!(&*ctx().with_request_id(Some(b"trace-1.2_3")).request_id, "trace-1.2_3");
-        for sent in [None, Some(&b"short"[..]), Some(b"two words"), Some(b"line\nbreak"), Some(b"\xff2345678")] {
-            assert!(ctx().with_request_id(sent).request_id.starts_with("req_"), "{sent:?}");
+        assert_eq!(&*ctx("x-request-id", b"trace-1.2_3").request_id, "trace-1.2_3");
+        for sent in [&b""[..], b"short", b"two words", b"line\nbreak", b"\xff2345678"] {
+            assert!(ctx("x-request-id", sent).request_id.starts_with("req_"), "{sent:?}");
         }
     }
 
     #[test]
     fn a_long_user_agent_is_cut_between_characters() {
-        let agent = |sent: &str| Ctx::at(DateTime::UNIX_EPOCH).with_user_agent(Some(sent.as_bytes())).user_agent;
-        assert_eq!(agent("curl/8").as_deref(), Some("curl/8"));
-        assert_eq!(agent(&format!("a{}", "ü".repeat(300))).map(|kept| kept.len()), Some(399));
-        assert_eq!(Ctx::at(DateTime::UNIX_EPOCH).with_user_agent(Some(b"\xff")).user_agent, None);
+        assert_eq!(ctx("user-agent", b"curl/8").user_agent.as_deref(), Some("curl/8"));
+        let long = ctx("user-agent", format!("a{}", "ü".repeat(300)).as_bytes());
+        assert_eq!(long.user_agent.map(|kept| kept.len()), Some(399));
+        assert_eq!(ctx("user-agent", b"\xff").user_agent, None);
     }
 }

@@ -39,7 +39,7 @@ pub struct Entitlements {
 /// # Errors
 /// `plan_required`, naming the cheapest plan that includes it.
 pub fn require(grant: &Grant, feature: Feature) -> Result<(), Refusal> {
-    if grant.plan().features.contains(feature.0) {
+    if grant.has_feature(feature.0) {
         return Ok(());
     }
     match grant.catalog().unlocks_feature(feature.0) {

@@ -2,7 +2,7 @@
 
 crate::permissions! {
     /// Change the plan and the payment details.
-    pub ManageBilling = "billing.manage";
+    pub ManageBilling = always "billing.manage";
 }
 
 /// Error codes.

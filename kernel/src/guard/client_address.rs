@@ -4,20 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// The client's address. `forwarded` holds the lines of `X-Forwarded-For` in their order. They are read from the right, as
-/// each proxy appends the address that it saw: the first address that is not a trusted proxy's is the client's. What stands
-/// left of it was sent by the client and is not trusted. An entry may have a port.
-pub fn client_address<'a>(
-    peer: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &[IpNet],
-) -> IpAddr {
+use crate::base::request::RequestHead;
+
+/// The address of the client that sent the request `head` over a connection from `peer`. `X-Forwarded-For` is read from the
+/// right, as each proxy appends the address that it saw: the first address that is not a trusted proxy's is the client's. What
+/// stands left of it was sent by the client and is not trusted. An entry may have a port.
+pub fn client_address(peer: IpAddr, head: &RequestHead<'_>, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut client = peer.to_canonical();
     if !is_trusted(&client) {
         return client;
     }
-    for entry in forwarded.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+    for entry in head.all("x-forwarded-for").rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
         let Some(ip) = address(entry) else { return client };
         client = ip.to_canonical();
         if !is_trusted(&client) {
@@ -58,8 +56,8 @@ mod tests {
             ("127.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
             ("127.0.0.1", &["1.2.3.4, unknown"], "127.0.0.1"),
         ] {
-            let lines = forwarded.iter().map(|line| line.as_bytes());
-            let ip = client_address(peer.parse().unwrap(), lines, &trusted);
+            let lines = forwarded.iter().map(|line| ("x-forwarded-for", line.as_bytes()));
+            let ip = client_address(peer.parse().unwrap(), &RequestHead::new("GET", lines), &trusted);
             assert_eq!(ip, expect.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
         }
     }

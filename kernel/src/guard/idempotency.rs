@@ -10,8 +10,10 @@ use crate::store::{Proof, Store};
 /// # Errors
 /// The errors of a transaction.
 pub async fn free(store: &dyn Store, grant: &Grant) -> Result<(), StoreError> {
-    let Some(key) = grant.ctx().idempotency.as_deref().cloned() else { return Ok(()) };
+    let Some(key) = grant.call().idempotency().cloned() else { return Ok(()) };
     let mut tx = store.begin(grant.scope().in_background()).await?;
     tx.records().free(key);
-    tx.commit().await
+    tx.commit().await?;
+    grant.call().mark_released();
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The session cookie, as text. It is the same whatever serves HTTP, so that several servers can share sessions.
 
+use crate::base::request::RequestHead;
 use crate::base::secret::Token;
 use crate::identity::sessions::SessionLife;
 
@@ -22,11 +23,11 @@ impl SessionCookie {
         if self.secure { "__Host-session" } else { "session" }
     }
 
-    /// The session token in the lines of the `Cookie` header. Bytes, not text: another application's cookie that is not ASCII
-    /// must not hide ours.
-    pub fn token<'a>(self, cookies: impl IntoIterator<Item = &'a [u8]>) -> Option<Token> {
+    /// The session token that the browser sent. Cookies are read as bytes: another application's that is not ASCII must not hide
+    /// ours.
+    pub fn token(self, head: &RequestHead<'_>) -> Option<Token> {
         let name = self.name().as_bytes();
-        let pairs = cookies.into_iter().flat_map(|line| line.split(|byte| *byte == b';'));
+        let pairs = head.all("cookie").flat_map(|line| line.split(|byte| *byte == b';'));
         let values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="));
         let value = values.filter_map(|value| std::str::from_utf8(value).ok()).find(|value| !value.is_empty())?;
         Some(Token::presented(value))
@@ -77,7 +78,7 @@ mod tests {
             (&[b"__Host-session=abc"], None),
             (&[], None),
         ] {
-            let token = PLAIN.token(cookies.iter().copied());
+            let token = PLAIN.token(&RequestHead::new("GET", cookies.iter().map(|line| ("cookie", *line))));
             assert_eq!(token.as_ref().map(Token::expose), expect, "{cookies:?}");
         }
     }

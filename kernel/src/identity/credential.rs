@@ -1,34 +1,32 @@
 //! The credential of a request, from its headers.
 
 use crate::base::error::{Refusal, codes};
+use crate::base::request::RequestHead;
 use crate::base::secret::Token;
 use crate::identity::api_keys;
 use crate::identity::cookie::SessionCookie;
 
-/// What a request presents to prove who calls; it is not verified yet.
+/// A credential that a caller presented, not verified yet. Every kind leads through
+/// [`Authenticator`](super::authenticate::Authenticator) to a principal and its entry into a workspace.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Credential {
+    /// The token of a session, from its cookie.
+    Session(Token),
     /// The token of an API key.
     ApiKey(Token),
-    /// The token of a session.
-    Session(Token),
 }
 
 impl Credential {
-    /// The credential in the values of `Authorization` and of `Cookie`; `None` if there is none. An API key takes precedence
-    /// over a cookie, because only a key is sent deliberately. Another scheme than `Bearer` (RFC 6750), such as a proxy's, is
-    /// ignored.
+    /// The credential of the request `head`; `None` if it has none. An API key takes precedence over a cookie, because only a key
+    /// is sent deliberately. Another scheme than `Bearer` (RFC 6750), such as a proxy's, is ignored.
     ///
     /// # Errors
     /// `unauthenticated` for two bearer tokens, or one that is no API key.
-    pub fn from_headers<'a>(
-        authorization: impl IntoIterator<Item = &'a [u8]>,
-        cookies: impl IntoIterator<Item = &'a [u8]>,
-        cookie: SessionCookie,
-    ) -> Result<Option<Self>, Refusal> {
-        Ok(match bearer(authorization)? {
+    pub fn of_request(head: &RequestHead<'_>, cookie: SessionCookie) -> Result<Option<Self>, Refusal> {
+        Ok(match bearer(head)? {
             Some(key) => Some(Self::ApiKey(key)),
-            None => cookie.token(cookies).map(Self::Session),
+            None => cookie.token(head).map(Self::Session),
         })
     }
 
@@ -42,8 +40,8 @@ impl Credential {
 }
 
 /// The key of `Authorization: Bearer sk_…`.
-fn bearer<'a>(authorization: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Token>, Refusal> {
-    let mut values = authorization.into_iter();
+fn bearer(head: &RequestHead<'_>) -> Result<Option<Token>, Refusal> {
+    let mut values = head.all("authorization");
     let Some(value) = values.next().and_then(|value| std::str::from_utf8(value).ok()) else { return Ok(None) };
     let Some((scheme, key)) = value.split_once(' ') else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -62,11 +60,10 @@ mod tests {
 
     /// The credential as `kind token`, `none`, or the code of the refusal.
     fn credential(authorization: &[&str], cookies: &[&str]) -> String {
-        let found = Credential::from_headers(
-            authorization.iter().map(|line| line.as_bytes()),
-            cookies.iter().map(|line| line.as_bytes()),
-            SessionCookie { secure: false },
-        );
+        let authorization = authorization.iter().map(|line| ("authorization", line.as_bytes()));
+        let cookies = cookies.iter().map(|line| ("cookie", line.as_bytes()));
+        let head = RequestHead::new("GET", authorization.chain(cookies));
+        let found = Credential::of_request(&head, SessionCookie { secure: false });
         match found {
             Ok(Some(Credential::ApiKey(token))) => format!("key {}", token.expose()),
             Ok(Some(Credential::Session(token))) => format!("session {}", token.expose()),

@@ -38,8 +38,7 @@ impl LastUsedRecorder {
         let running = Running(self.clone(), of);
         tokio::spawn(async move {
             match record.await {
-                // A key that was revoked in the meantime needs no record.
-                Ok(()) | Err(StoreError::AccessChanged) => {}
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(error = %Explained(&error), what, id = %of, "the last use could not be recorded")
                 }

@@ -1,7 +1,9 @@
 //! Sign in with e-mail address and password, and sign out.
 
+use std::sync::Arc;
+
+use crate::access::Call;
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Refusal};
 use crate::base::id::{SessionId, UserId};
@@ -16,7 +18,7 @@ use crate::store::{Proof, Reach, Scope, Store, Tx};
 /// Proof that a person gave the right password.
 #[derive(Debug)]
 pub struct VerifiedLogin {
-    ctx: Ctx,
+    call: Arc<Call>,
     user: UserId,
 }
 
@@ -32,7 +34,7 @@ impl Sealed for VerifiedLogin {}
 /// The person's own rows.
 impl Proof for VerifiedLogin {
     fn scope(&self) -> Scope {
-        Scope::new(Reach::person(self.user), Actor::User(self.user), &self.ctx, Checkout::default())
+        Scope::new(Reach::person(self.user), Actor::User(self.user), self.call.clone())
     }
 }
 
@@ -57,11 +59,12 @@ pub async fn verify(
     email: &Email,
     password: Password,
 ) -> Result<VerifiedLogin, Error> {
-    let found = store.lookups(&ctx, &Checkout::default()).await?.login(email).await?;
+    let call = Call::new(ctx);
+    let found = store.lookups(&call).await?.login(email).await?;
     let (user, stored) = found.map(|found| (found.user, found.password)).unzip();
     let right = passwords.verify(password, stored).await?;
     match user {
-        Some(user) if right => Ok(VerifiedLogin { ctx, user }),
+        Some(user) if right => Ok(VerifiedLogin { call, user }),
         _ => Err(wrong_credentials().into()),
     }
 }
@@ -79,7 +82,7 @@ pub async fn begin_session(
     life: SessionLife,
     replaced: Option<&Token>,
 ) -> Result<LoggedIn, Error> {
-    let now = login.ctx.now;
+    let now = login.call.ctx().now;
     if let Some(token) = replaced {
         tx.sessions().delete_by_token(&token.hash()).await?;
     }
@@ -90,8 +93,8 @@ pub async fn begin_session(
         token: token.hash(),
         created_at: now,
         expires_at: life.expires(now, now),
-        ip: login.ctx.ip,
-        user_agent: login.ctx.user_agent.clone(),
+        ip: login.call.ctx().ip,
+        user_agent: login.call.ctx().user_agent.clone(),
     };
     tx.sessions().insert(&session).await?;
     let user =

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::access::catalog::Access;
+use crate::access::{Call, WorkspaceStatus};
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
 use crate::base::error::{Refusal, StoreError};
 use crate::base::id::{ApiKeyId, SessionId, UserId, WorkspaceId};
 use crate::base::secret::TokenHash;
@@ -49,23 +49,38 @@ pub struct SessionFound {
     pub id: SessionId,
     /// Id of the signed-in person.
     pub user: UserId,
+    /// Time at which the person signed in.
+    pub created_at: DateTime<Utc>,
     /// Time at which the session's last use was recorded.
     pub seen_at: DateTime<Utc>,
-    /// The membership; `None` both for non-members and for a workspace that does not exist.
-    pub membership: Option<MembershipFound>,
+    /// The workspace and the membership; `None` both for strangers and for a workspace that does not exist.
+    pub entry: Option<(WorkspaceFound, MemberFound)>,
 }
 
-/// An active membership, with the workspace's plan.
+/// A workspace that was looked up for somebody who belongs to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MembershipFound {
+pub struct WorkspaceFound {
     /// Id of the workspace.
-    pub workspace: WorkspaceId,
-    /// Name of the member's role.
-    pub role: String,
+    pub id: WorkspaceId,
+    /// Whether it can be used.
+    pub status: WorkspaceStatus,
+    /// Version of its status and entitlements.
+    pub version: i64,
     /// Key of the workspace's plan; `None` is the free plan.
     pub plan: Option<String>,
     /// How much of the plan the workspace may use, given the state of its subscription.
     pub access: Access,
+}
+
+/// A membership.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberFound {
+    /// Name of the member's role.
+    pub role: String,
+    /// Whether the membership is active; otherwise it is suspended.
+    pub active: bool,
+    /// Version of role and status.
+    pub version: i64,
 }
 
 /// An account and its password hash, to check a sign-in.
@@ -87,18 +102,7 @@ pub struct ApiKeyFound {
     /// Time at which the key's last use was recorded.
     pub last_used_at: Option<DateTime<Utc>>,
     /// The key's workspace, if it is the requested one; `None` for any other workspace and for one that does not exist.
-    pub workspace: Option<KeyWorkspace>,
-}
-
-/// The workspace of an API key, with its plan.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyWorkspace {
-    /// Id of the workspace.
-    pub id: WorkspaceId,
-    /// Key of the workspace's plan; `None` is the free plan.
-    pub plan: Option<String>,
-    /// How much of the plan the workspace may use, given the state of its subscription.
-    pub access: Access,
+    pub workspace: Option<WorkspaceFound>,
 }
 
 /// Result of looking up an invite's token for the person who presents it.
@@ -140,6 +144,6 @@ pub trait Lookups: Send {
         invitee: UserId,
         now: DateTime<Utc>,
     ) -> Result<Option<InviteFound>, StoreError>;
-    /// Keeps the connection for the transaction of the caller that was looked up with it.
-    fn park(self: Box<Self>, actor: Actor) -> Checkout;
+    /// Keeps the connection in `call`, for the transaction of the caller that was looked up with it.
+    fn park(self: Box<Self>, actor: Actor, call: &Call);
 }

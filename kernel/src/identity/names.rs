@@ -2,9 +2,9 @@
 
 crate::permissions! {
     /// Create and list API keys.
-    pub CreateApiKey = "api_key.create";
+    pub CreateApiKey = write "api_key.create";
     /// Revoke API keys.
-    pub DeleteApiKey = "api_key.delete";
+    pub DeleteApiKey = write "api_key.delete";
 }
 
 /// Error codes.

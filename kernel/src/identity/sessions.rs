@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use crate::access::Policy;
-use crate::base::checkout::Checkout;
+use crate::access::{Call, Policy};
 use crate::base::ctx::Ctx;
 use crate::base::error::{Refusal, StoreError};
 use crate::base::id::{SessionId, UserId};
@@ -18,17 +17,22 @@ use crate::base::settings::days;
 /// Proof that a person is signed in. Only authentication creates one.
 #[derive(Clone, Debug)]
 pub struct Session {
-    pub(crate) ctx: Ctx,
+    pub(crate) call: Arc<Call>,
     pub(crate) id: SessionId,
     pub(crate) user: UserId,
+    pub(crate) signed_in_at: DateTime<Utc>,
     pub(crate) policy: Arc<Policy>,
-    pub(crate) checkout: Checkout,
 }
 
 impl Session {
+    /// The call that the session was presented with.
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
     /// Context of the call: time, request id, client.
     pub fn ctx(&self) -> &Ctx {
-        &self.ctx
+        self.call.ctx()
     }
 
     /// Id of the session.
@@ -39,6 +43,11 @@ impl Session {
     /// Id of the signed-in person.
     pub fn user(&self) -> UserId {
         self.user
+    }
+
+    /// Time at which the person signed in.
+    pub fn signed_in_at(&self) -> DateTime<Utc> {
+        self.signed_in_at
     }
 
     /// Parses the page parameters of a request for the person's own `list`.
@@ -60,10 +69,6 @@ impl Session {
 
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
-    }
-
-    pub(crate) fn checkout(&self) -> &Checkout {
-        &self.checkout
     }
 }
 

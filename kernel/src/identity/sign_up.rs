@@ -1,10 +1,10 @@
 //! Sign-up: an account, its first workspace and what the product's hook adds, in one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::catalog::Catalog;
+use crate::access::{Authority, Call, Grant, Policy};
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Fields, Refusal};
 use crate::base::id::{UserId, WorkspaceId};
@@ -54,7 +54,7 @@ pub const TRANSACTION_FLOOR: Duration = Duration::from_millis(100);
 /// A sign-up with the password hashed and the ids generated, ready for its transaction.
 #[derive(Debug)]
 pub struct SignUp {
-    ctx: Ctx,
+    call: Arc<Call>,
     user: UserId,
     workspace: WorkspaceId,
     email: Email,
@@ -67,7 +67,7 @@ impl SignUp {
     pub async fn prepare(ctx: Ctx, account: NewAccount, passwords: &Passwords) -> Result<Self, Error> {
         let password = passwords.hash(account.password).await?;
         let (user, workspace) = (UserId::generate(ctx.now), WorkspaceId::generate(ctx.now));
-        Ok(Self { ctx, user, workspace, email: account.email, name: account.name, password })
+        Ok(Self { call: Call::new(ctx), user, workspace, email: account.email, name: account.name, password })
     }
 
     /// Id of the account to be created.
@@ -87,7 +87,7 @@ impl Sealed for SignUp {}
 impl Proof for SignUp {
     fn scope(&self) -> Scope {
         let reach = Reach::both(self.user, self.workspace);
-        Scope::new(reach, Actor::User(self.user), &self.ctx, Checkout::default()).unauthenticated()
+        Scope::new(reach, Actor::User(self.user), self.call.clone()).unauthenticated()
     }
 }
 
@@ -97,27 +97,35 @@ impl Proof for SignUp {
 pub async fn sign_up(
     sign_up: &SignUp,
     tx: &mut dyn Tx,
-    catalog: &Catalog,
-    hooks: &dyn Hooks,
+    policy: &Arc<Policy>,
+    hooks: &[Arc<dyn Hooks>],
 ) -> Result<Option<SignedUp>, Error> {
     let new = NewUser {
         id: sign_up.user,
         email: &sign_up.email,
         name: &sign_up.name,
         password: &sign_up.password,
-        at: sign_up.ctx.now,
+        at: sign_up.call.ctx().now,
     };
     if !tx.users().insert(&new).await? {
         return Ok(None);
     }
-    let creator = Creator { ctx: &sign_up.ctx, user: sign_up.user, actor: Actor::User(sign_up.user) };
+    let creator = Creator { ctx: sign_up.call.ctx(), user: sign_up.user, actor: Actor::User(sign_up.user) };
     let choice = NameChoice {
         name: WorkspaceName::of_person(&sign_up.name),
         slug: Slug::derive(sign_up.name.as_str()),
         exact: false,
     };
-    let workspace = workspaces::create_workspace(catalog, &creator, tx, sign_up.workspace, choice).await?;
-    let signed_up = SignedUp { at: sign_up.ctx.now, user: sign_up.user, email: sign_up.email.clone(), workspace };
-    hooks.on_signup(tx, &signed_up).await?;
+    let workspace = workspaces::create_workspace(&policy.catalog, &creator, tx, sign_up.workspace, choice).await?;
+    let signed_up =
+        SignedUp { at: sign_up.call.ctx().now, user: sign_up.user, email: sign_up.email.clone(), workspace };
+    if !hooks.is_empty() {
+        let at = sign_up.call.ctx().now;
+        let authority = Authority::system(policy, "sign_up", sign_up.workspace, Some(sign_up.user), at);
+        let grant = Arc::new(Grant::new(Arc::new(authority), sign_up.call.clone()));
+        for hook in hooks {
+            hook.on_signup(&grant, tx, &signed_up).await?;
+        }
+    }
     Ok(Some(signed_up))
 }

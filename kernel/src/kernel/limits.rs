@@ -15,12 +15,9 @@ impl Kernel {
         self.limit_client(Bucket::ApiIp, ctx).await
     }
 
-    /// Counts an API call in the workspace. Call it once the caller is known to be let in, so that a stranger cannot use up the
-    /// quota of its members.
-    ///
-    /// # Errors
-    /// `rate_limited`, with the time to wait.
-    pub async fn limit_calls_in_workspace(&self, workspace: WorkspaceId) -> Result<(), Refusal> {
+    /// Counts an API call in the workspace. Only the calls of those who may enter it are counted, so that a stranger cannot use
+    /// up the quota of its members.
+    pub(super) async fn limit_calls_in_workspace(&self, workspace: WorkspaceId) -> Result<(), Refusal> {
         self.limit(Bucket::ApiWorkspace, || workspace.to_string()).await
     }
 

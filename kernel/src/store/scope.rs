@@ -3,10 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::access::{Can, Grant, Standing};
+use crate::access::{Call, Can, Grant, Standing, WorkspaceState};
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
-use crate::base::ctx::Ctx;
 use crate::base::error::StoreError;
 use crate::base::id::{UserId, WorkspaceId};
 use crate::base::idempotency::IdempotencyKey;
@@ -20,10 +18,8 @@ use super::Tx;
 pub struct Scope {
     reach: Reach,
     actor: Actor,
-    standing: Option<Standing>,
-    idempotency: Option<Arc<IdempotencyKey>>,
-    checkout: Checkout,
-    network: Option<IpAddr>,
+    standings: Arc<[Standing]>,
+    call: Option<Arc<Call>>,
     authenticated: bool,
 }
 
@@ -79,17 +75,15 @@ pub(crate) mod seal {
 }
 
 impl Scope {
-    /// Creates a scope of `reach` for a call of `actor`.
-    pub(crate) fn new(reach: Reach, actor: Actor, ctx: &Ctx, checkout: Checkout) -> Self {
-        Self {
-            reach,
-            actor,
-            standing: None,
-            idempotency: ctx.idempotency.clone(),
-            checkout,
-            network: ctx.network(),
-            authenticated: true,
-        }
+    /// Creates a scope of `reach` for a call of `actor`, without standings.
+    pub(crate) fn new(reach: Reach, actor: Actor, call: Arc<Call>) -> Self {
+        Self { reach, actor, standings: Arc::new([]), call: Some(call), authenticated: true }
+    }
+
+    /// Creates a scope of `reach` for a signed-in person, whose session the commit re-checks.
+    pub(crate) fn of_session(session: &Session, reach: Reach) -> Self {
+        let scope = Self::new(reach, Actor::User(session.user()), session.call().clone());
+        Self { standings: Arc::new([Standing::Session(session.id())]), ..scope }
     }
 
     /// For implementations of [`SystemStore`](super::SystemStore) only; a [`Store`](super::Store) refuses this scope.
@@ -98,10 +92,8 @@ impl Scope {
         Self {
             reach: Reach::System(part),
             actor: Actor::System(part),
-            standing: None,
-            idempotency: None,
-            checkout: Checkout::default(),
-            network: None,
+            standings: Arc::new([]),
+            call: None,
             authenticated: true,
         }
     }
@@ -111,10 +103,11 @@ impl Scope {
         Self { authenticated: false, ..self }
     }
 
-    /// The same rows for work in the background of the call: with another connection and without the call's idempotency key.
+    /// The same rows for work in the background of the call: with another connection, without the call's idempotency key, and
+    /// without standings, because it saves nothing for the caller.
     #[must_use]
     pub(crate) fn in_background(self) -> Self {
-        Self { idempotency: None, checkout: Checkout::default(), ..self }
+        Self { standings: Arc::new([]), call: None, ..self }
     }
 
     /// The rows that the scope can access.
@@ -149,24 +142,30 @@ impl Scope {
         self.authenticated
     }
 
-    /// The client's network; see [`Ctx::network`].
+    /// The client's network; see [`Ctx::network`](crate::Ctx::network).
     pub fn network(&self) -> Option<IpAddr> {
-        self.network
+        self.call.as_ref()?.network()
     }
 
-    /// The membership or API key that the commit re-checks; `None` if the call is not based on one.
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+    /// What the call was let in by, all of which the commit re-checks; empty for a sign-in, a sign-up and the system.
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// For adapters: whether the commit may go on although the version of the workspace changed, because everything that the
+    /// call used is still allowed in its new state.
+    pub fn survives(&self, state: &WorkspaceState) -> bool {
+        self.call.as_ref().is_some_and(|call| call.survives(state))
+    }
+
+    /// The call; `None` for the system and for work in the background.
+    pub fn call(&self) -> Option<&Arc<Call>> {
+        self.call.as_ref()
     }
 
     /// Idempotency key under which the response is stored, if the caller sent one.
     pub fn idempotency(&self) -> Option<&IdempotencyKey> {
-        self.idempotency.as_deref()
-    }
-
-    /// The connection that authenticated the call, if it is still kept.
-    pub fn checkout(&self) -> &Checkout {
-        &self.checkout
+        self.call.as_ref()?.idempotency()
     }
 }
 
@@ -177,8 +176,8 @@ impl seal::Sealed for Grant {}
 impl Proof for Grant {
     fn scope(&self) -> Scope {
         let reach = Reach::workspace(self.workspace());
-        let scope = Scope::new(reach, self.actor(), self.ctx(), self.checkout().clone());
-        Scope { standing: Some(self.standing().clone()), ..scope }
+        let scope = Scope::new(reach, self.actor(), self.call().clone());
+        Scope { standings: self.authority().standings().clone(), ..scope }
     }
 }
 
@@ -195,17 +194,18 @@ impl seal::Sealed for Session {}
 /// The signed-in person's own rows.
 impl Proof for Session {
     fn scope(&self) -> Scope {
-        Scope::new(Reach::person(self.user()), Actor::User(self.user()), self.ctx(), self.checkout().clone())
+        Scope::of_session(self, Reach::person(self.user()))
     }
 }
 
 impl Grant {
-    /// Checks that `tx` is a transaction of this grant's workspace. Row-level security alone would not notice that a proof of
-    /// one workspace is used in a transaction of another, or of the system: this compares 16 bytes.
+    /// Checks that `tx` is a transaction of this grant's workspace, also one in which a person creates or joins it. Row-level
+    /// security alone would not notice that a proof of one workspace is used in a transaction of another, or of the system: this
+    /// compares 16 bytes.
     ///
     /// # Errors
     /// `Scope` if it is not.
     pub fn enter<'t>(&self, tx: &'t mut dyn Tx) -> Result<&'t mut dyn Tx, StoreError> {
-        if tx.scope().reach() == Reach::workspace(self.workspace()) { Ok(tx) } else { Err(StoreError::Scope) }
+        if tx.scope().workspace() == Some(self.workspace()) { Ok(tx) } else { Err(StoreError::Scope) }
     }
 }

@@ -2,19 +2,19 @@
 
 crate::permissions! {
     /// See the workspace, its plan and its usage.
-    pub ReadWorkspace = "workspace.read";
+    pub ReadWorkspace = read "workspace.read";
     /// Rename the workspace and change its settings.
-    pub UpdateWorkspace = "workspace.update";
+    pub UpdateWorkspace = write "workspace.update";
     /// Delete the workspace.
-    pub DeleteWorkspace = "workspace.delete";
+    pub DeleteWorkspace = write "workspace.delete";
     /// Invite people.
-    pub InviteMember = "member.invite";
+    pub InviteMember = write "member.invite";
     /// Remove people.
-    pub RemoveMember = "member.remove";
+    pub RemoveMember = write "member.remove";
     /// Change people's roles.
-    pub UpdateMember = "member.update";
+    pub UpdateMember = write "member.update";
     /// See who belongs to the workspace.
-    pub ListMembers = "member.list";
+    pub ListMembers = read "member.list";
 }
 
 /// Error codes.

@@ -7,7 +7,6 @@ use crate::access::catalog::{Cap, SEATS};
 use crate::access::{Can, EvenReadOnly, Permission};
 use crate::audit::AuditEntry;
 use crate::base::actor::Actor;
-use crate::base::checkout::Checkout;
 use crate::base::error::{Error, Refusal, StoreError, codes};
 use crate::base::id::{InviteId, WorkspaceId};
 use crate::base::page::{Page, PageRequest};
@@ -130,7 +129,6 @@ pub struct Invited {
     session: Session,
     workspace: WorkspaceId,
     token: TokenHash,
-    checkout: Checkout,
 }
 
 impl Invited {
@@ -140,12 +138,12 @@ impl Invited {
     /// `not_found` for an unknown token; `invite_for_another` if the account has another address than the invite;
     /// `invite_unusable` if the invite was used or revoked, or has expired.
     pub async fn with(store: &dyn Store, session: &Session, token: &Token) -> Result<Self, Error> {
-        let mut lookups = store.lookups(session.ctx(), session.checkout()).await?;
+        let mut lookups = store.lookups(session.call()).await?;
         let found = lookups.invite(&token.hash(), session.user(), session.ctx().now).await?;
         match found {
             Some(InviteFound::Open(workspace)) => {
-                let checkout = lookups.park(Actor::User(session.user()));
-                Ok(Self { session: session.clone(), workspace, token: token.hash(), checkout })
+                lookups.park(Actor::User(session.user()), session.call());
+                Ok(Self { session: session.clone(), workspace, token: token.hash() })
             }
             Some(InviteFound::ForAnother) => {
                 let text = "this invite was sent to another address than your account's; sign in or sign up with the \
@@ -172,9 +170,7 @@ impl Sealed for Invited {}
 /// The person's own rows and the workspace to be joined.
 impl Proof for Invited {
     fn scope(&self) -> Scope {
-        let session = &self.session;
-        let reach = Reach::both(session.user(), self.workspace);
-        Scope::new(reach, Actor::User(session.user()), session.ctx(), self.checkout.clone())
+        Scope::of_session(&self.session, Reach::both(self.session.user(), self.workspace))
     }
 }
 

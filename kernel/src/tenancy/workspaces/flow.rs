@@ -57,9 +57,7 @@ impl Sealed for WorkspaceCreation {}
 /// The person's own rows and the new workspace.
 impl Proof for WorkspaceCreation {
     fn scope(&self) -> Scope {
-        let session = &self.session;
-        let reach = Reach::both(session.user(), self.workspace);
-        Scope::new(reach, Actor::User(session.user()), session.ctx(), session.checkout().clone())
+        Scope::of_session(&self.session, Reach::both(self.session.user(), self.workspace))
     }
 }
 
