@@ -58,10 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InWorkspace {
 }
 
 fn caller(parts: &Parts) -> Result<&Caller, Refusal> {
-    parts.extensions.get::<Caller>().ok_or_else(|| {
-        let text = "nobody is signed in, or the session has ended; log in and send its cookie";
-        Refusal::new(&codes::UNAUTHENTICATED, text)
-    })
+    Caller::required(parts.extensions.get())
 }
 
 /// Proof that a user is signed in. Derefs to [`Session`]. Nobody signed in is 401, an API key 403.
@@ -101,9 +98,9 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
                 ErrorKind::InvalidUtf8InPathParam { key } => {
                     Refusal::new(&codes::MALFORMED_TEXT, format!("`{key}` in the address is not UTF-8")).into()
                 }
-                other => ApiError::Broken(other.to_string().into()),
+                other => ApiError::broken(other.to_string()),
             }),
-            Err(other) => Err(ApiError::Broken(other.body_text().into())),
+            Err(other) => Err(ApiError::broken(other.body_text())),
         }
     }
 }

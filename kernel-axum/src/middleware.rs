@@ -3,7 +3,5 @@
 //! recovery → request id → access log → trace span ([`edge`]) → CORS → rate limit by address → authenticate → tenant →
 //! rate limit by workspace → CSRF → idempotency ([`gate`]) → handler.
 
-pub(crate) mod client_ip;
-pub(crate) mod csrf;
 pub(crate) mod edge;
 pub(crate) mod gate;

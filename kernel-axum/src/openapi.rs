@@ -18,8 +18,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::cookie;
-use crate::error::{ErrorBody, ErrorEnvelope, FieldErrorSchema, status};
+use crate::error::{ErrorBodySchema, ErrorEnvelopeSchema, FieldErrorSchema};
 use crate::routing::operations;
 use crate::settings::HttpSettings;
 
@@ -28,10 +27,10 @@ pub(crate) fn finish(document: &mut OpenApi, brand: &str, settings: &HttpSetting
     document.info = Info::new(format!("{brand} API"), env!("CARGO_PKG_VERSION").to_owned());
     document.servers = Some(vec![Server::new(&settings.public_url)]);
     let components = document.components.get_or_insert_default();
-    components.schemas.insert("ErrorEnvelope".to_owned(), ErrorEnvelope::schema());
-    components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
+    components.schemas.insert("ErrorEnvelope".to_owned(), ErrorEnvelopeSchema::schema());
+    components.schemas.insert("ErrorBody".to_owned(), ErrorBodySchema::schema());
     components.schemas.insert(FieldErrorSchema::name().into_owned(), FieldErrorSchema::schema());
-    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::name(settings))));
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(settings.cookie().name())));
     components.add_security_scheme("session", cookie);
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key: `sk_…`."));
     components.add_security_scheme("api_key", SecurityScheme::Http(key.build()));
@@ -82,7 +81,7 @@ pub(crate) fn router(document: OpenApi) -> Router {
 /// The page that lists every error code and what to do; the envelope's `docs` leads to it.
 async fn errors() -> Html<String> {
     let row = |code: &&Code| {
-        let status = status(code.kind).as_u16();
+        let status = code.kind.status();
         format!(
             "<tr id=\"{0}\"><td><code>{0}</code></td><td>{status}</td><td>{1}</td></tr>\n",
             code.name,

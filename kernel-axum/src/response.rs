@@ -6,11 +6,9 @@ use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::identity::sessions::Session;
 use saas_kernel::page::Page;
 use saas_kernel::response::StoredResponse;
-use saas_kernel::{BoxError, Grant, Tx};
+use saas_kernel::{BoxError, Grant};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::error::ApiError;
 
 /// Status 200 with `T` as JSON.
 #[derive(Debug)]
@@ -93,14 +91,4 @@ impl StorableResponse for NoContent {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
         Ok(StoredResponse { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
     }
-}
-
-/// Commits. If the request had an idempotency key, `response` is stored in the same transaction, for its retries.
-pub(crate) async fn commit_with<R: StorableResponse>(mut tx: Box<dyn Tx>, response: R) -> Result<R, ApiError> {
-    if tx.scope().idempotency().is_some() {
-        let stored = response.stored().map_err(ApiError::Broken)?;
-        tx.records().response(stored);
-    }
-    tx.commit().await?;
-    Ok(response)
 }

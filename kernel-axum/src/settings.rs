@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
+use saas_kernel::guard::csrf::OwnOrigins;
+use saas_kernel::identity::cookie::SessionCookie;
 
 /// Where the product is reached, whom it trusts, and how large and slow a request may be.
 #[derive(Clone, Debug)]
@@ -79,13 +81,19 @@ impl HttpSettings {
         Ok(self)
     }
 
-    /// Whether the product is reached over TLS. Without it cookies cannot be `Secure`, which is for development only.
+    /// Whether the product is reached over TLS.
     pub(crate) fn secure(&self) -> bool {
-        self.public_url.starts_with("https://")
+        self.cookie().secure
     }
 
-    pub(crate) fn is_own_origin(&self, origin: &str) -> bool {
-        origin == self.public_url || self.allowed_origins.iter().any(|allowed| allowed == origin)
+    /// The session cookie of this product.
+    pub(crate) fn cookie(&self) -> SessionCookie {
+        SessionCookie::of(&self.public_url)
+    }
+
+    /// The origins whose pages may write.
+    pub(crate) fn own_origins(&self) -> OwnOrigins<'_> {
+        OwnOrigins { public_url: &self.public_url, allowed: &self.allowed_origins }
     }
 
     pub(crate) fn cors_origins(&self) -> Vec<HeaderValue> {

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod authenticate;
+pub mod cookie;
 pub mod credential;
 mod last_used;
 pub mod login;

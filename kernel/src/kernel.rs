@@ -1,4 +1,11 @@
-//! The kernel of one product: its configuration and its adapters, built once at start-up.
+//! The kernel of one product: its configuration and its adapters, built once at start-up, and the flows that own their
+//! transaction because they also need ports: rate limits, passwords, mail.
+
+mod admission;
+mod invites;
+mod limits;
+mod login;
+mod sign_up;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,24 +16,26 @@ use crate::access::catalog::Catalog;
 use crate::access::{Call, PermissionInfo, Policy, Roles};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ctx::Ctx;
-use crate::base::error::{Error, Refusal};
+use crate::base::error::Error;
 use crate::base::secret::{SigningKey, Token};
 use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
 use crate::config::ProductConfig;
-use crate::guard::rate_limit::{Bucket, RateLimiter, refusal};
+use crate::guard::rate_limit::RateLimiter;
 use crate::hooks::{Hooks, SignedUp};
 use crate::identity::authenticate::{Authenticator, Caller, Entry, Keep};
 use crate::identity::credential::Credential;
-use crate::identity::login::{self, LoggedIn, VerifiedLogin};
+use crate::identity::login::{LoggedIn, VerifiedLogin};
 use crate::identity::lookups::WorkspaceRef;
 use crate::identity::password::{Password, Passwords};
-use crate::identity::sign_up::{self, SignUp};
+use crate::identity::sign_up::SignUp;
 use crate::identity::users::Email;
 use crate::memory::rate_limit::MemoryRateLimiter;
 use crate::names::permissions;
 use crate::notify::mailer::{Mailer, NoMailer};
 use crate::store::{Store, SystemStore, Tx};
+
+pub use invites::InviteRequest;
 
 /// Everything that requests share: configuration, policy and adapters. Cheap to clone.
 #[derive(Clone)]
@@ -120,22 +129,22 @@ impl Kernel {
             return Ok(None);
         };
         if let Some(Entry::Member(grant)) = &caller.entry {
-            let check = self.rate_limit(Bucket::ApiWorkspace, || grant.workspace().to_string());
+            let check = self.limit_calls_in_workspace(grant.workspace());
             unless_it_waits(check, || call.release_connection()).await?;
         }
         Ok(Some(caller))
     }
 
-    /// Checks e-mail address and password. See [`login::verify`].
+    /// Checks e-mail address and password. See [`verify`](crate::identity::login::verify).
     ///
     /// # Errors
     /// `invalid_credentials`, the same for an unknown address and for a wrong password; `busy` if too many people sign in at
     /// once.
     pub async fn verify_login(&self, ctx: Ctx, email: &Email, password: Password) -> Result<VerifiedLogin, Error> {
-        login::verify(&*self.0.store, &self.0.passwords, ctx, email, password).await
+        crate::identity::login::verify(&*self.0.store, &self.0.passwords, ctx, email, password).await
     }
 
-    /// Creates a session and ends the one that the browser had. See [`login::begin_session`].
+    /// Creates a session and ends the one that the browser had. See [`begin_session`](crate::identity::login::begin_session).
     ///
     /// # Errors
     /// The errors of the database.
@@ -145,15 +154,15 @@ impl Kernel {
         tx: &mut dyn Tx,
         replaced: Option<&Token>,
     ) -> Result<LoggedIn, Error> {
-        login::begin_session(login, tx, self.0.config.sessions, replaced).await
+        crate::identity::login::begin_session(login, tx, self.0.config.sessions, replaced).await
     }
 
-    /// Creates an account, its workspace and membership, and what the product's hook adds. See [`sign_up::sign_up`].
+    /// Creates an account, its workspace and membership, and what the product's hook adds. See [`sign_up`](crate::identity::sign_up::sign_up).
     ///
     /// # Errors
     /// The errors of the database and of the hook.
     pub async fn sign_up(&self, prepared: &SignUp, tx: &mut dyn Tx) -> Result<Option<SignedUp>, Error> {
-        sign_up::sign_up(prepared, tx, self.policy(), self.hooks()).await
+        crate::identity::sign_up::sign_up(prepared, tx, self.policy(), self.hooks()).await
     }
 
     /// The current time.
@@ -165,15 +174,6 @@ impl Kernel {
     pub fn billing_processor(&self) -> Option<Processor> {
         let (system, billing) = (self.0.system.clone()?, self.0.billing.clone()?);
         Some(Processor::new(self.0.clock.clone(), self.catalog().clone(), system, billing))
-    }
-
-    /// Counts a call against the quota of `bucket`. The key is only computed if the bucket has a quota.
-    ///
-    /// # Errors
-    /// `rate_limited`, with the time to wait.
-    pub async fn rate_limit(&self, bucket: Bucket, key: impl FnOnce() -> String) -> Result<(), Refusal> {
-        let Some(quota) = self.0.config.rate_limits.quota(bucket) else { return Ok(()) };
-        self.0.limiter.check(bucket, &key(), quota).await.map_err(refusal)
     }
 }
 

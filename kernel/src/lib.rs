@@ -15,11 +15,12 @@
 //! | 3 | [`tenancy`] | workspaces, their members and invites |
 //! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |
 //! | 3 | [`audit`], [`events`] | the audit log; events for other systems |
-//! | 3 | [`guard`], [`notify`] | rate limits and idempotency; mail |
+//! | 3 | [`guard`], [`notify`] | the client's address, rate limits, the CSRF check, idempotency; mail |
 //! | 4 | [`store`], [`records`] | the port of the database: [`Store`], [`Tx`], [`Scope`] |
+//! | 4 | [`failure`] | why a call failed, as an adapter has to answer it |
 //! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, in `<thing>/flow.rs`; the product's hooks |
 //! | 5 | [`memory`] | in-process adapters of the ports |
-//! | 6 | [`kernel`], [`config`] | [`Kernel`], built once from configuration and adapters |
+//! | 6 | [`kernel`], [`config`] | [`Kernel`], built once from configuration and adapters; login, sign-up and invites in full |
 //! | | [`mod@names`] | the error codes, permissions, audit actions and event subjects of all pillars |
 //! | | `conformance` | test suites that every adapter of a port must pass (feature `conformance`) |
 //!
@@ -44,6 +45,7 @@ pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod events;
+pub mod failure;
 pub mod guard;
 pub mod hooks;
 pub mod identity;
@@ -60,7 +62,7 @@ pub use base::actor::Actor;
 pub use base::ctx::Ctx;
 pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
 pub use base::id::Id;
-pub use base::{actor, clock, ctx, error, id, idempotency, page, response, secret, text};
+pub use base::{actor, clock, ctx, error, id, idempotency, json, page, request, response, secret, text};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;

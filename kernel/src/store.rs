@@ -1,5 +1,6 @@
 //! Port of the database: a [`Store`] begins a [`Tx`] for a [`Scope`], and a scope can only be made from a proof.
 
+mod answer;
 mod scope;
 
 use std::any::Any;
@@ -11,6 +12,7 @@ use crate::base::error::StoreError;
 use crate::identity::lookups::Lookups;
 use crate::records::Records;
 
+pub use answer::commit_with;
 pub(crate) use scope::seal;
 // The accessors of the pillars' repositories: available on a `dyn Tx` without an import, on an adapter's own type with one.
 pub use crate::audit::AuditRepositories;

@@ -3,7 +3,7 @@
 //! A module is a file; a module inside a file counts as part of it. Module `a` uses module `b` when a path in `a` (in a
 //! `use`, in code or in a macro's arguments) leads to an item that `b` defines. Re-exports are followed to the
 //! definition. These make no use: a `mod` declaration, a module's `pub use` of what lies below it, a path's way through
-//! other modules, code under `#[cfg(test)]`, and calls of methods, which name no path.
+//! other modules, code under `#[cfg(test)]`, and calls of methods, which name no path and are listed by themselves.
 
 mod paths;
 mod resolve;
@@ -28,6 +28,10 @@ pub struct Modules {
     pub modules: BTreeSet<String>,
     /// Every place in which one uses another.
     pub uses: Vec<Use>,
+    /// Every place in which one names an item of another crate by a path; `to` is that path, with the crate's name.
+    pub outside: Vec<Use>,
+    /// Every call of a method; `to` is its name.
+    pub methods: Vec<Use>,
 }
 
 /// A place in one module that uses another.
@@ -69,8 +73,8 @@ impl Modules {
     /// When a source is not Rust, or a module has no source.
     pub fn parse(files: &BTreeMap<String, String>, leave_out: &[&str]) -> Result<Self, BoxError> {
         let scopes = source::scopes(files, leave_out)?;
-        let uses = resolve::uses(&scopes);
-        Ok(Self { modules: scopes.into_iter().map(|scope| scope.module).collect(), uses })
+        let (uses, outside, methods) = (resolve::uses(&scopes), resolve::outside(&scopes), resolve::methods(&scopes));
+        Ok(Self { modules: scopes.into_iter().map(|scope| scope.module).collect(), uses, outside, methods })
     }
 
     /// The cycles among the modules, each as the uses that make it.

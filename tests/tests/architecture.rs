@@ -66,7 +66,7 @@ fn the_http_adapter_uses_lower_floors_only() -> TestResult {
         ("state", 1),
         ("error", 1),
         // What requests and responses are made of.
-        ("cookie", 2),
+        ("headers", 1),
         ("body", 2),
         ("json", 2),
         ("extract", 2),
@@ -102,6 +102,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("identity", 3),
     ("notify", 3),
     ("tenancy", 3),
+    ("failure", 4),
     ("records", 4),
     ("store", 4),
     ("audit::flow", 5),

@@ -40,7 +40,7 @@ async fn receive(
     Path(Provider { provider }): Path<Provider>,
     request: Request,
 ) -> Result<View<WebhookReceived>, ApiError> {
-    let processor = api.processor().filter(|processor| processor.provider().name() == provider);
+    let processor = api.processor().filter(|processor| processor.name() == provider);
     let processor =
         processor.ok_or_else(|| Refusal::new(&codes::NOT_FOUND, "no such billing provider is configured here"))?;
     let (parts, body) = request.into_parts();
@@ -50,10 +50,7 @@ async fn receive(
         let mut values = parts.headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
     };
-    let event = processor.provider().verify(&header, &bytes, ctx.now).inspect_err(|refusal| {
-        // The provider stops retrying after some days, so an operator has to see this.
-        tracing::warn!(provider, code = refusal.code(), %refusal, "a billing event was refused");
-    })?;
+    let event = processor.verify(&ctx, &header, &bytes)?;
     processor.receive(&ctx, &event).await?;
     Ok(View(WebhookReceived { received: true }))
 }

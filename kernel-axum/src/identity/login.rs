@@ -2,25 +2,22 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
-use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::login;
-use saas_kernel::identity::users::Email;
-use saas_kernel::{Ctx, Proof, Refusal, codes};
+use saas_kernel::Ctx;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::users::UserView;
 use crate::error::ApiError;
 use crate::extract::SignedIn;
+use crate::headers::head;
 use crate::json::Json;
-use crate::middleware::client_ip;
 use crate::response::{NoContent, View};
+use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
-use crate::{cookie, routes};
 
 pub(super) fn routes() -> Routes {
     Routes::default().api(routes!(log_in)).api(routes!(log_out))
@@ -43,33 +40,26 @@ async fn log_in(
     headers: HeaderMap,
     Json(input): Json<Login>,
 ) -> Result<Response, ApiError> {
-    let kernel = api.kernel();
-    if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::LoginIp, || client_ip::rate_limit_key(ip)).await?;
-    }
-    // An address or password that no account can have gets the response of a wrong password, which reveals no rules.
-    let wrong = || Refusal::new(&codes::INVALID_CREDENTIALS, "the e-mail address or the password is wrong");
-    let email: Email = input.email.parse().map_err(|_| wrong())?;
-    kernel.rate_limit(Bucket::LoginEmail, || email.lower().to_owned()).await?;
-    let password = input.password.parse().map_err(|_| wrong())?;
-    let verified = kernel.verify_login(ctx, &email, password).await?;
-    let mut tx = kernel.store().begin(verified.scope()).await?;
-    let replaced = cookie::token(&headers, api.http());
-    let logged_in = kernel.begin_session(&verified, &mut *tx, replaced.as_ref()).await?;
-    tx.commit().await?;
-    let max_age = kernel.config().sessions.absolute.num_seconds();
-    let cookie = cookie::set(&logged_in.token, max_age, api.http()).map(|cookie| [(SET_COOKIE, cookie)]);
+    let (kernel, cookie) = (api.kernel(), api.http().cookie());
+    let replaced = cookie.token(&head(&Method::POST, &headers));
+    let logged_in = kernel.log_in(ctx, &input.email, &input.password, replaced.as_ref()).await?;
+    let cookie = set_cookie(&cookie.set(&logged_in.token, kernel.config().sessions));
     Ok((cookie, View(UserView::from(logged_in.user))).into_response())
 }
 
 /// Ends the session and deletes its cookie.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", responses((status = 204)))]
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
-    if let Some(token) = cookie::token(&headers, api.http()) {
-        let mut tx = api.kernel().store().begin(session.scope()).await?;
-        login::logout(&mut *tx, &token).await?;
-        tx.commit().await?;
+    let cookie = api.http().cookie();
+    if let Some(token) = cookie.token(&head(&Method::POST, &headers)) {
+        api.kernel().log_out(&session, &token).await?;
     }
-    let cookie = cookie::clear(api.http()).map(|cookie| [(SET_COOKIE, cookie)]);
-    Ok((cookie, NoContent).into_response())
+    Ok((set_cookie(&cookie.clear()), NoContent).into_response())
+}
+
+/// The header that sets or deletes the session cookie.
+fn set_cookie(text: &str) -> Option<[(HeaderName, HeaderValue); 1]> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some([(SET_COOKIE, value)])
 }

@@ -2,16 +2,12 @@
 
 use axum::Extension;
 use axum::extract::State;
-use saas_kernel::guard::rate_limit::Bucket;
-use saas_kernel::identity::sign_up::{ANSWER_FLOOR, NewAccount, SignUp};
-use saas_kernel::{Ctx, Proof};
+use saas_kernel::Ctx;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::json::Json;
-use crate::middleware::client_ip;
 use crate::response::Created;
 use crate::routes;
 use crate::routing::Routes;
@@ -50,21 +46,6 @@ async fn register(
     Extension(ctx): Extension<Ctx>,
     Json(input): Json<Register>,
 ) -> Result<Created<Registered>, ApiError> {
-    let kernel = api.kernel();
-    let account = NewAccount::parse(&input.email, &input.password, &input.name)?;
-    if let Some(ip) = ctx.ip {
-        kernel.rate_limit(Bucket::SignUpIp, || client_ip::rate_limit_key(ip)).await?;
-    }
-    let floor = Instant::now() + ANSWER_FLOOR;
-    let answer = Registered { email: account.email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" };
-    let prepared = SignUp::prepare(ctx, account, kernel.passwords()).await?;
-    let mut tx = kernel.store().begin(prepared.scope()).await?;
-    let made = kernel.sign_up(&prepared, &mut *tx).await?;
-    if made.is_some() {
-        tx.commit().await?;
-    } else {
-        drop(tx);
-    }
-    tokio::time::sleep_until(floor).await;
-    Ok(Created(answer))
+    let email = api.kernel().register(ctx, &input.email, &input.password, &input.name).await?;
+    Ok(Created(Registered { email: email.as_str().to_owned(), next: "log in with POST /api/v1/auth/login" }))
 }

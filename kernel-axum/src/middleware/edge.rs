@@ -3,26 +3,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, USER_AGENT,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use saas_kernel::id::RequestId;
 use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
 
-use super::client_ip::client_ip;
 use crate::body::BodyReceived;
-use crate::error::{Failure, envelope, refusal_of_status};
+use crate::error::{envelope, refusal_of};
+use crate::headers::head;
 use crate::settings::HttpSettings;
 use crate::state::Api;
 
@@ -73,26 +71,14 @@ fn timed_out(received: &BodyReceived, limit: Duration) -> Refusal {
 
 /// The context of the request: its time, its id and the client's address.
 fn ctx(api: &Api, request: &Request) -> Ctx {
-    let headers = request.headers();
-    let now = api.kernel().now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let sent = text(REQUEST_ID).filter(|id| {
-        (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    });
-    let request_id = sent.map_or_else(|| RequestId::generate(now).to_string().into(), Arc::from);
-    let user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
-    Ctx { now, request_id, ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)), user_agent }
+    api.kernel().ctx_of_request(peer, &head(request.method(), request.headers()), &api.http().trusted_proxies)
 }
 
 /// Replaces the body of a failure with the envelope, also of a failure that has only a status.
 fn with_envelope(response: Response, id: &str) -> Response {
-    let refusal = match response.extensions().get::<Failure>() {
-        Some(Failure(refusal)) => Some(refusal.clone()),
-        None => refusal_of_status(response.status()),
-    };
-    let Some(refusal) = refusal else { return response };
+    let Some(refusal) = refusal_of(&response) else { return response };
     // Keep headers such as CORS, `Allow` and cookies; remove what describes the old body.
     let (mut parts, _) = response.into_parts();
     let (new, body) = envelope(&refusal, id).into_parts();

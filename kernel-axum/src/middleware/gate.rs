@@ -9,25 +9,19 @@ use axum::RequestPartsExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use saas_kernel::guard::rate_limit::Bucket;
 use saas_kernel::idempotency::IdempotencyKey;
-use saas_kernel::identity::api_keys;
-use saas_kernel::identity::authenticate::{Caller, Entry, Keep, Principal};
-use saas_kernel::identity::credential::Credential;
-use saas_kernel::identity::lookups::WorkspaceRef;
-use saas_kernel::secret::Token;
+use saas_kernel::identity::authenticate::{Caller, Keep};
 use saas_kernel::{Call, Ctx, Refusal, codes};
 
-use super::{client_ip, csrf};
 use crate::body::BodyReceived;
 use crate::error::ApiError;
+use crate::headers::head;
 use crate::state::{Api, BodyLimit};
-use crate::{body, cookie, json};
+use crate::{body, json};
 
 /// Time for which a handler may leave the connection unused that authenticated its request. It is then returned to the pool, so
 /// that work which does not use the database, such as a call to a provider, holds none.
@@ -35,11 +29,8 @@ const PARKED_FOR: Duration = Duration::from_millis(50);
 
 pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let ctx =
-        parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::Broken("the edge layer is missing".into()))?;
-    if let Some(ip) = ctx.ip {
-        api.kernel().rate_limit(Bucket::ApiIp, || client_ip::rate_limit_key(ip)).await?;
-    }
+    let ctx = parts.extensions.get::<Ctx>().cloned().ok_or_else(|| ApiError::broken("the edge layer is missing"))?;
+    api.kernel().limit_calls_of_client(&ctx).await?;
     let body = read_json_early(&mut parts, body, api.body_limit()).await?;
     // A database connection must not wait for a slow client's body.
     let keep = if parts.extensions.get::<BodyReceived>().is_some_and(BodyReceived::is_complete) {
@@ -48,11 +39,7 @@ pub(crate) async fn gate(State(api): State<Api>, request: Request, next: Next) -
         Keep::No
     };
     let call = Call::new(ctx);
-    let caller = authenticate(&api, &call, &mut parts, keep).await?;
-    // A browser never sends an API key by itself.
-    if !matches!(caller, Some(Caller { principal: Principal::Program(_), .. })) {
-        csrf::check(&parts.method, &parts.headers, api.http())?;
-    }
+    let caller = admit(&api, &call, &mut parts, keep).await?;
     parts.extensions.insert(api.body_limit());
     let body = match caller {
         Some(caller) => {
@@ -92,50 +79,19 @@ async fn read_json_early(parts: &mut Parts, body: Body, limit: BodyLimit) -> Res
     Ok(Body::from(body::read(parts, body, limit).await?))
 }
 
-/// Authenticates the caller and their entry into the workspace of the address; `None` if there is no credential, or a session that
-/// has ended. An API key takes precedence over a cookie, because only a key is sent deliberately.
-async fn authenticate(api: &Api, call: &Arc<Call>, parts: &mut Parts, keep: Keep) -> Result<Option<Caller>, ApiError> {
-    let key = bearer(&parts.headers)?.map(Credential::ApiKey);
-    let Some(credential) = key.or_else(|| cookie::token(&parts.headers, api.http()).map(Credential::Session)) else {
-        return Ok(None);
-    };
-    let workspace = match parts.extract::<RawPathParams>().await {
-        Ok(params) => params.iter().find(|(name, _)| *name == "ws").map(|(_, value)| value.parse::<WorkspaceRef>()),
+/// Hands the head of the request to [`Kernel::admit`](saas_kernel::Kernel::admit).
+async fn admit(api: &Api, call: &Arc<Call>, parts: &mut Parts, keep: Keep) -> Result<Option<Caller>, ApiError> {
+    let params = match parts.extract::<RawPathParams>().await {
+        Ok(params) => Some(params),
         Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
             return Err(Refusal::new(&codes::MALFORMED_TEXT, "the address is not UTF-8 once it is decoded").into());
         }
         Err(_) => None,
     };
-    // Text that cannot name a workspace is answered like a workspace that does not exist.
-    let (named, workspace) = (workspace.is_some(), workspace.and_then(Result::ok));
-    let caller = api.kernel().authenticate(call, &credential, workspace.as_ref(), keep).await?;
-    match (caller, credential) {
-        (Some(mut caller), _) => {
-            if named && caller.entry.is_none() {
-                caller.entry = Some(Entry::Stranger);
-            }
-            Ok(Some(caller))
-        }
-        (None, Credential::ApiKey(_)) => {
-            Err(Refusal::new(&codes::UNAUTHENTICATED, "this API key is unknown, revoked or has expired").into())
-        }
-        (None, _) => Ok(None),
-    }
-}
-
-/// The key of `Authorization: Bearer sk_…` (RFC 6750). Another scheme, such as a proxy's, is ignored.
-fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next().and_then(|value| value.to_str().ok()) else { return Ok(None) };
-    let Some((scheme, key)) = value.split_once(' ') else { return Ok(None) };
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
-    if values.next().is_some() || !key.starts_with(api_keys::PREFIX) {
-        let text = "send one `Authorization: Bearer sk_…` with an API key of the workspace";
-        return Err(Refusal::new(&codes::UNAUTHENTICATED, text));
-    }
-    Ok(Some(Token::presented(key)))
+    let mut params = params.iter().flat_map(RawPathParams::iter);
+    let workspace = params.find(|(name, _)| *name == "ws").map(|(_, value)| value);
+    let head = head(&parts.method, &parts.headers);
+    Ok(api.kernel().admit(call, &head, workspace, &api.http().own_origins(), keep).await?)
 }
 
 /// Reads the `Idempotency-Key` of an authenticated POST. The key is bound to the body, so the body is read here; without

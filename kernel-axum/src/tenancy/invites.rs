@@ -2,16 +2,15 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use saas_kernel::Proof;
 use saas_kernel::access::EvenReadOnly;
-use saas_kernel::error::Explained;
-use saas_kernel::guard::idempotency;
-use saas_kernel::id::InviteId;
-use saas_kernel::identity::users::Email;
+use saas_kernel::id::{InviteId, WorkspaceId};
+use saas_kernel::kernel::InviteRequest;
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::InviteMember;
 use saas_kernel::secret::Token;
-use saas_kernel::tenancy::invites::{self, Invite, Invited};
-use saas_kernel::{Fields, Proof, Refusal, codes};
+use saas_kernel::tenancy::invites::{self, Invite};
+use saas_kernel::tenancy::members::Member;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +18,7 @@ use super::members::MemberView;
 use crate::error::ApiError;
 use crate::extract::{Allow, Path, Query, SignedIn};
 use crate::json::Json;
-use crate::response::{Created, List, NoContent, View, commit_with};
+use crate::response::{Created, List, NoContent, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -77,28 +76,8 @@ async fn create(
     can: Allow<InviteMember>,
     Json(new): Json<NewInvite>,
 ) -> Result<Created<InviteView>, ApiError> {
-    let (kernel, mut fields) = (api.kernel(), Fields::default());
-    let email: Option<Email> = fields.take("email", new.email.parse());
-    fields.take("role", can.roles().named(&new.role));
-    fields.finish()?;
-    let email = email.ok_or_else(|| Refusal::field("email", "is missing"))?;
-    let mut tx = kernel.store().begin(can.scope()).await?;
-    let (invite, token) = invites::create(&can, &mut *tx, &kernel.config().invites, email.clone(), &new.role).await?;
-    let workspace = tx.workspaces().find(can.workspace()).await?.map_or_else(String::new, |found| found.name);
-    let accept_url = format!("{}/accept-invite?token=", api.http().public_url);
-    let mail = invites::mail(&kernel.config().brand.name, email, &workspace, &invite, &token, &accept_url);
-    let answer = commit_with(tx, Created(InviteView::from(invite))).await?;
-    // After the commit, because a network call inside a transaction would hold its locks.
-    if let Err(error) = kernel.mailer().send(mail).await {
-        tracing::error!(error = %Explained(&error), "an invite was not mailed");
-        if let Err(error) = idempotency::free(&**kernel.store(), &can).await {
-            tracing::error!(error = %Explained(&error), "a retry of the invite will be answered as if it had been mailed");
-        }
-        let text =
-            "the invite is made, but its mail could not be sent; repeat the request: it makes and sends a new link";
-        return Err(Refusal::new(&codes::MAIL_UNAVAILABLE, text).into());
-    }
-    Ok(answer)
+    let request = InviteRequest { email: &new.email, role: &new.role, public_url: &api.http().public_url };
+    Ok(api.kernel().invite(&can, request, |invite| Created(InviteView::from(invite))).await?)
 }
 
 /// Lists the open invites, newest first, including those that have expired.
@@ -149,12 +128,11 @@ async fn accept(
     session: SignedIn,
     Json(input): Json<InviteToken>,
 ) -> Result<View<JoinedWorkspace>, ApiError> {
-    let kernel = api.kernel();
-    let invited = Invited::with(&**kernel.store(), &session, &Token::presented(&input.token)).await?;
-    let mut tx = kernel.store().begin(invited.scope()).await?;
-    let member = invites::accept(&invited, &mut *tx).await?;
-    let joined = JoinedWorkspace { workspace_id: invited.workspace().to_string(), member: member.into() };
-    commit_with(tx, View(joined)).await
+    let token = Token::presented(&input.token);
+    let joined = |workspace: WorkspaceId, member: Member| {
+        View(JoinedWorkspace { workspace_id: workspace.to_string(), member: member.into() })
+    };
+    Ok(api.kernel().accept_invite(&session, &token, joined).await?)
 }
 
 /// The workspace that the caller joined, and their membership in it.

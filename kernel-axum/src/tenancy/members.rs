@@ -7,6 +7,7 @@ use saas_kernel::access::EvenReadOnly;
 use saas_kernel::id::UserId;
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::{ListMembers, RemoveMember, UpdateMember};
+use saas_kernel::store::commit_with;
 use saas_kernel::tenancy::members::{self, Member};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 use crate::error::ApiError;
 use crate::extract::{Allow, InWorkspace, Path, Query};
 use crate::json::Json;
-use crate::response::{List, NoContent, View, commit_with};
+use crate::response::{List, NoContent, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -113,5 +114,5 @@ async fn remove(
 async fn leave(State(api): State<Api>, grant: InWorkspace) -> Result<NoContent, ApiError> {
     let mut tx = api.kernel().store().begin(grant.scope()).await?;
     members::leave(&grant, &mut *tx).await?;
-    commit_with(tx, NoContent).await
+    Ok(commit_with(tx, NoContent).await?)
 }

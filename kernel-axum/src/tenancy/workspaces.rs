@@ -4,6 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
+use saas_kernel::store::commit_with;
 use saas_kernel::tenancy::workspaces::{self, Rename, Workspace, WorkspaceCreation};
 use saas_kernel::{Fields, Proof, Refusal};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 use crate::error::ApiError;
 use crate::extract::{Allow, NoQuery, Query, SignedIn};
 use crate::json::Json;
-use crate::response::{Created, List, View, commit_with};
+use crate::response::{Created, List, View};
 use crate::routes;
 use crate::routing::Routes;
 use crate::state::Api;
@@ -86,7 +87,7 @@ async fn create(
     let creation = WorkspaceCreation::by(&session);
     let mut tx = kernel.store().begin(creation.scope()).await?;
     let made = workspaces::create(&creation, &mut *tx, name, slug).await?;
-    commit_with(tx, Created(WorkspaceView::from(made))).await
+    Ok(commit_with(tx, Created(WorkspaceView::from(made))).await?)
 }
 
 /// Lists the workspaces that the caller is a member of, oldest first.

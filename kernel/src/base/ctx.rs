@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::base::id::RequestId;
+use crate::base::request::RequestHead;
 
 /// Context of one request, job or command.
 #[derive(Clone, Debug)]
@@ -26,6 +27,20 @@ impl Ctx {
         self.ip.map(network)
     }
 
+    /// Context of the request `head` from the client at `ip`. The client's own `X-Request-Id` is taken if it has 8 to 100 letters,
+    /// digits, `-`, `_` and `.`; of its `User-Agent` the first 400 bytes are kept.
+    pub fn of_request(now: DateTime<Utc>, ip: IpAddr, head: &RequestHead<'_>) -> Self {
+        let text = |name| head.first(name).and_then(|value| std::str::from_utf8(value).ok());
+        let is_plain = |id: &&str| {
+            (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        let ctx = Self::at(now);
+        let request_id = text("x-request-id").filter(is_plain).map_or(ctx.request_id, Arc::from);
+        let user_agent =
+            text("user-agent").and_then(|agent| agent.get(..agent.floor_char_boundary(400))).map(Arc::from);
+        Self { now, request_id, ip: Some(ip), user_agent }
+    }
+
     /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self { now, request_id: RequestId::generate(now).to_string().into(), ip: None, user_agent: None }
@@ -44,5 +59,31 @@ pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
         v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ctx(name: &str, value: &[u8]) -> Ctx {
+        let head = RequestHead::new("GET", [(name, value)]);
+        Ctx::of_request(DateTime::UNIX_EPOCH, [192, 0, 2, 1].into(), &head)
+    }
+
+    #[test]
+    fn a_clients_own_request_id_is_taken_if_it_is_plain() {
+        assert_eq!(&*ctx("x-request-id", b"trace-1.2_3").request_id, "trace-1.2_3");
+        for sent in [&b""[..], b"short", b"two words", b"line\nbreak", b"\xff2345678"] {
+            assert!(ctx("x-request-id", sent).request_id.starts_with("req_"), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_user_agent_is_cut_between_characters() {
+        assert_eq!(ctx("user-agent", b"curl/8").user_agent.as_deref(), Some("curl/8"));
+        let long = ctx("user-agent", format!("a{}", "ü".repeat(300)).as_bytes());
+        assert_eq!(long.user_agent.map(|kept| kept.len()), Some(399));
+        assert_eq!(ctx("user-agent", b"\xff").user_agent, None);
     }
 }

@@ -1,11 +1,13 @@
 //! Errors. Functions return `None` for absent, a [`Refusal`] with a stable code for refused, and an [`Error`] for broken.
 
+mod envelope;
 mod explain;
 mod refusal;
 mod store;
 
 use std::fmt;
 
+pub use envelope::{ErrorBody, ErrorEnvelope};
 pub use explain::{BoxError, Explained};
 pub use refusal::{Code, FieldError, Fields, Kind, Refusal, codes};
 pub use store::{Replay, StoreError};

@@ -18,7 +18,7 @@ use crate::base::clock::Clock;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Explained, Refusal, codes};
 use crate::billing::inbox::Claim;
-use crate::billing::provider::{BillingProvider, ProviderEvent};
+use crate::billing::provider::{BillingProvider, Headers, ProviderEvent};
 use crate::store::SystemStore;
 
 /// How many events one claim takes.
@@ -62,9 +62,20 @@ impl Processor {
         self
     }
 
-    /// Whose events it takes.
-    pub fn provider(&self) -> &dyn BillingProvider {
-        &*self.provider
+    /// Name of the provider whose events it takes, as in the address of its webhook.
+    pub fn name(&self) -> &'static str {
+        self.provider.name()
+    }
+
+    /// Verifies a delivery and returns its event. A refusal is logged, because the provider stops retrying after some days and
+    /// an operator has to see it.
+    ///
+    /// # Errors
+    /// The refusals of [`BillingProvider::verify`].
+    pub fn verify(&self, ctx: &Ctx, headers: &Headers<'_>, body: &[u8]) -> Result<ProviderEvent, Refusal> {
+        self.provider.verify(headers, body, ctx.now).inspect_err(|refusal| {
+            tracing::warn!(provider = self.name(), code = refusal.code(), %refusal, "a billing event was refused");
+        })
     }
 
     /// Keeps a verified event and wakes the loop. When it returns, the event is durable: answer 2xx.

@@ -1,11 +1,13 @@
 //! Port of the rate limiter. A quota is a number of calls per duration; they may come at once, and then at that rate (GCRA).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use crate::base::ctx::network;
 use crate::base::error::Refusal;
 use crate::guard::names::codes::RATE_LIMITED;
 
@@ -98,6 +100,12 @@ pub trait RateLimiter: Send + Sync + 'static {
     async fn check(&self, bucket: Bucket, key: &str, quota: Quota) -> Result<(), Duration>;
 }
 
+/// The key under which the calls of the client at `ip` are counted. All addresses of a /64 network of IPv6 share one, because
+/// one client usually has them all.
+pub fn client_key(ip: IpAddr) -> String {
+    network(ip).to_string()
+}
+
 /// The refusal of a call whose quota is used up.
 pub fn refusal(wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -125,4 +133,17 @@ fn quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Quota>, D:
     let wrong =
         || de::Error::custom(format!("`{text}` is not a rate; write `10/minute` (second, minute, hour, day) or `off`"));
     quota.map(Some).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_caller() {
+        let of = |ip: &str| client_key(ip.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
+    }
 }

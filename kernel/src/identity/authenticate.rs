@@ -57,6 +57,17 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The caller of a call that needs one.
+    ///
+    /// # Errors
+    /// `unauthenticated` if nobody is signed in.
+    pub fn required(caller: Option<&Self>) -> Result<&Self, Refusal> {
+        caller.ok_or_else(|| {
+            let text = "nobody is signed in, or the session has ended; log in and send its cookie";
+            Refusal::new(&codes::UNAUTHENTICATED, text)
+        })
+    }
+
     /// The session of a person.
     ///
     /// # Errors

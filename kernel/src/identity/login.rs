@@ -65,8 +65,13 @@ pub async fn verify(
     let right = passwords.verify(password, stored).await?;
     match user {
         Some(user) if right => Ok(VerifiedLogin { call, user }),
-        _ => Err(Refusal::new(&INVALID_CREDENTIALS, "the e-mail address or the password is wrong").into()),
+        _ => Err(wrong_credentials().into()),
     }
+}
+
+/// The refusal of every login that fails for what the person entered, whatever was wrong with it.
+pub(crate) fn wrong_credentials() -> Refusal {
+    Refusal::new(&INVALID_CREDENTIALS, "the e-mail address or the password is wrong")
 }
 
 /// Creates a session with a new token and ends the session that the browser had, so that a token that an attacker planted

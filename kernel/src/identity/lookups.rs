@@ -25,6 +25,14 @@ pub enum WorkspaceRef {
     Slug(Slug),
 }
 
+impl WorkspaceRef {
+    /// The workspace that `text` of a URL names; `None` for text that cannot name one, which is answered like a workspace that
+    /// does not exist.
+    pub fn in_url(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
 impl FromStr for WorkspaceRef {
     type Err = Refusal;
 

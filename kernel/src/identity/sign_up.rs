@@ -1,6 +1,7 @@
 //! Sign-up: an account, its first workspace and what the product's hook adds, in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::{Authority, Call, Grant, Policy};
 use crate::base::actor::Actor;
@@ -42,9 +43,13 @@ impl NewAccount {
     }
 }
 
-/// Time for which responses to sign-ups are held back at least. A sign-up that creates an account writes more than one that
-/// does not; without the floor, the response time would reveal who has an account.
-pub const ANSWER_FLOOR: std::time::Duration = std::time::Duration::from_millis(150);
+/// Time that a sign-up takes at least, from its beginning. A sign-up that creates an account writes more than one that does not;
+/// without the floor, the response time would reveal who has an account.
+pub const ANSWER_FLOOR: Duration = Duration::from_millis(150);
+
+/// Time that a sign-up takes at least after its password is hashed. Hashing is the same work in both cases, but under load its
+/// queue alone can take longer than [`ANSWER_FLOOR`].
+pub const TRANSACTION_FLOOR: Duration = Duration::from_millis(100);
 
 /// A sign-up with the password hashed and the ids generated, ready for its transaction.
 #[derive(Debug)]

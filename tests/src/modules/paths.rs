@@ -41,12 +41,14 @@ pub(super) struct Collector<'a> {
     pub(super) macros: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
     pub(super) mentions: Vec<Mention>,
+    pub(super) methods: Vec<(String, usize)>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(leave_out: &'a [&'a str]) -> Self {
         let (items, macros) = (BTreeSet::new(), BTreeSet::new());
-        Self { leave_out, depth: 0, items, macros, imports: Vec::new(), mentions: Vec::new() }
+        let (imports, mentions, methods) = (Vec::new(), Vec::new(), Vec::new());
+        Self { leave_out, depth: 0, items, macros, imports, mentions, methods }
     }
 
     /// Takes an item of the module itself.
@@ -166,6 +168,11 @@ impl<'ast> Visit<'ast> for Collector<'_> {
             self.mentions.push(Mention { segments, line, bare_macro: false });
         }
         visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.methods.push((call.method.to_string(), call.method.span().start().line));
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_macro(&mut self, called: &'ast Macro) {

@@ -31,6 +31,44 @@ pub(super) fn uses(scopes: &[Scope]) -> Vec<Use> {
     uses
 }
 
+/// Every path that leads to another crate, as seen from outside: a path that begins with an imported name begins with what the
+/// import names instead.
+pub(super) fn outside(scopes: &[Scope]) -> Vec<Use> {
+    let names = Names::of(scopes);
+    let mut outside = Vec::new();
+    for (at, scope) in scopes.iter().enumerate() {
+        let imports = scope.imports.iter().map(|import| &import.mention);
+        for mention in imports.chain(scope.mentions.iter().filter(|mention| !mention.bare_macro)) {
+            if !matches!(names.target(at, mention), Found::Outside) {
+                continue;
+            }
+            let imported = mention.segments.split_first().and_then(|(first, rest)| {
+                let import = scope.imports.iter().find(|import| import.name.as_ref() == Some(first))?;
+                Some(import.mention.segments.iter().chain(rest).cloned().collect())
+            });
+            let path: Vec<String> = imported.unwrap_or_else(|| mention.segments.clone());
+            if path.first().is_some_and(|first| !matches!(first.as_str(), "crate" | "self" | "super" | "Self")) {
+                let (from, text) = (scope.module.clone(), mention.segments.join("::"));
+                outside.push(Use { from, to: path.join("::"), file: scope.file.clone(), line: mention.line, text });
+            }
+        }
+    }
+    outside
+}
+
+/// Every call of a method.
+pub(super) fn methods(scopes: &[Scope]) -> Vec<Use> {
+    let calls = |scope: &Scope| {
+        let (from, file) = (scope.module.clone(), scope.file.clone());
+        let call = move |(name, line): (String, usize)| {
+            let text = format!(".{name}(…)");
+            Use { from: from.clone(), to: name, file: file.clone(), line, text }
+        };
+        scope.methods.clone().into_iter().map(call)
+    };
+    scopes.iter().flat_map(calls).collect()
+}
+
 fn is_below(module: &str, above: &str) -> bool {
     above == ROOT || module.strip_prefix(above).is_some_and(|rest| rest.starts_with("::"))
 }

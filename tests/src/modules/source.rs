@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub(super) imports: Vec<Import>,
     /// The paths in its code.
     pub(super) mentions: Vec<Mention>,
+    /// The methods it calls, each with its line.
+    pub(super) methods: Vec<(String, usize)>,
 }
 
 /// Every module of the crate, beginning at `lib.rs` or `main.rs`.
@@ -76,7 +78,7 @@ impl Reader<'_> {
             }
         }
         (scope.items, scope.macros) = (collector.items, collector.macros);
-        (scope.imports, scope.mentions) = (collector.imports, collector.mentions);
+        (scope.imports, scope.mentions, scope.methods) = (collector.imports, collector.mentions, collector.methods);
         self.scopes[index] = scope;
         Ok(())
     }

@@ -180,3 +180,14 @@ fn a_use_of_a_higher_floor_is_named_with_both_floors() {
     assert_eq!(wrong, ["`crate` has no floor; add it, or a prefix of it, to the table"]);
     assert_eq!(parse(&busy).floor_violations(&[("a", 2), ("crate", 1)]).len(), 1);
 }
+
+#[test]
+fn what_leads_out_of_the_crate_is_listed_as_seen_from_outside() {
+    let a = "use other::deep::{self, Thing as Known};\nuse crate::b::B;\nfn f() {\n    Known::new(deep::call(), third::call(), B::new());\n    x.method(Known);\n}\n#[cfg(test)]\nmod tests { use skipped::Test; }";
+    let modules = parse(&[("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", "pub struct B;")]);
+    let paths: Vec<&str> = modules.outside.iter().map(|used| used.to.as_str()).collect();
+    let expect = ["other::deep", "other::deep::Thing", "other::deep::Thing::new", "other::deep::call", "third::call"];
+    assert_eq!(paths, expect);
+    let called: Vec<String> = modules.methods.iter().map(ToString::to_string).collect();
+    assert_eq!(called, ["a.rs:5: `.method(…)` uses `method`"]);
+}
