@@ -9,7 +9,7 @@
 //!
 //! | layer | module | holds |
 //! |---|---|---|
-//! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets, text |
+//! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets and the keyring, text |
 //! | 2 | [`access`] | permissions as types, roles, the plans, [`Grant`] and [`Can`] |
 //! | 3 | [`identity`] | accounts, passwords, sessions, API keys |
 //! | 3 | [`tenancy`] | workspaces, their members and invites |
@@ -60,7 +60,8 @@ pub use base::actor::Actor;
 pub use base::ctx::Ctx;
 pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
 pub use base::id::Id;
-pub use base::{actor, checkout, clock, ctx, error, id, idempotency, page, response, secret, text};
+pub use base::keyring::Keyring;
+pub use base::{actor, checkout, clock, ctx, error, id, idempotency, keyring, page, response, secret, text};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;

@@ -4,7 +4,7 @@ use own_tables::{MIGRATIONS, Notebook, PERMISSIONS, ReadNote, WriteNote, list, w
 use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
-use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Proof, Store, StoreError};
+use saas_kernel::{BoxError, Ctx, Kernel, Keyring, ProductConfig, Proof, Store, StoreError};
 use saas_kernel_postgres::Migrations;
 use saas_kernel_postgres::testing::{TestDb, assert_tenant_isolation};
 
@@ -25,7 +25,12 @@ async fn no_workspace_reaches_anothers_notes() -> Result<(), BoxError> {
 async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(), BoxError> {
     let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
     let (store, config) = (db.store().await?, ProductConfig::parse(CONFIG)?);
-    let kernel = Kernel::builder(config).store(store.clone()).permissions(PERMISSIONS).hooks(Notebook).build()?;
+    let kernel = Kernel::builder(config)
+        .store(store.clone())
+        .keyring(Keyring::ephemeral())
+        .permissions(PERMISSIONS)
+        .hooks(Notebook)
+        .build()?;
 
     let ctx = || Ctx::at(kernel.now());
     let account = NewAccount::parse("ada@example.com", "correct horse battery", "Ada")?;

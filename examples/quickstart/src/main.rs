@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::{BoxError, Kernel, ProductConfig, permissions};
+use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig, permissions};
 use saas_kernel_axum::{Allow, ApiError, Created, HttpSettings, Json, OpenApiRouter, View, app, routes, serve};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgResult, PgStore};
@@ -50,6 +50,7 @@ async fn main() -> Result<(), BoxError> {
     let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
         .store(store.clone())
         .system(db.system().await?)
+        .keyring(Keyring::ephemeral())
         .permissions(PERMISSIONS)
         .mailer(mail.clone())
         .build()?;

@@ -53,17 +53,14 @@ pub async fn serve() -> Result<(), BoxError> {
 /// Builds the kernel from the settings.
 pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<Kernel, BoxError> {
     let builder = Kernel::builder(ProductConfig::load(&settings.config)?)
+        .keyring(settings.keyring.clone())
         .store(store)
         .system(system)
         .permissions(projects::PERMISSIONS)
         .billing(StripeBilling::new(settings.stripe_webhook_secrets.clone())?)
         .hooks(hooks::Tracker);
-    let builder = match settings.dev_mail.clone() {
+    Ok(match settings.dev_mail.clone() {
         Some(mailer) => builder.mailer(mailer),
-        None => builder,
-    };
-    Ok(match settings.signing_key.clone() {
-        Some(key) => builder.signing_key(key),
         None => builder,
     }
     .build()?)

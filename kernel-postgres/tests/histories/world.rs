@@ -20,7 +20,9 @@ use saas_kernel::store::{IdentityRepositories, TenancyRepositories};
 use saas_kernel::tenancy::invites::{Invited, NewInvite};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{self, WorkspaceCreation};
-use saas_kernel::{BoxError, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes};
+use saas_kernel::{
+    BoxError, Ctx, Error, Grant, Kernel, Keyring, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes,
+};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem, PgTx};
 use sqlx::PgConnection;
@@ -272,6 +274,7 @@ fn pool() -> PgOptions {
 
 fn kernel(store: &PgStore, system: &PgSystem, ahead: TimeDelta) -> Result<Kernel> {
     Ok(Kernel::builder(ProductConfig::parse(CONFIG)?)
+        .keyring(Keyring::ephemeral())
         .permissions(PERMISSIONS)
         .store(store.clone())
         .system(system.clone())

@@ -125,12 +125,12 @@ impl Grant {
     /// # Errors
     /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
+        PageRequest::parse(query, &self.list_context(list), &self.policy.cursors)
     }
 
     /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), &self.policy.signing_key)
+        page.next_cursor(&self.list_context(list), &self.policy.cursors)
     }
 
     fn list_context(&self, list: &str) -> String {

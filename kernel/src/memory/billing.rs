@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::base::error::{Refusal, codes};
-use crate::base::secret::SigningKey;
+use crate::base::keyring::{Keyring, NamedSecret};
 use crate::base::text;
 use crate::billing::names::codes::SIGNATURE_INVALID;
 use crate::billing::provider::{BillingFact, BillingProvider, Delivery, Headers, ProviderEvent};
@@ -47,11 +47,11 @@ pub const SUBSCRIPTION: &str = "subscription";
 /// # Ok::<(), saas_kernel::Refusal>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct MemoryBilling(SigningKey);
+pub struct MemoryBilling(NamedSecret);
 
 impl Default for MemoryBilling {
     fn default() -> Self {
-        Self(SigningKey::ephemeral())
+        Self(Keyring::ephemeral().secret("memory_billing"))
     }
 }
 
