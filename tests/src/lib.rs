@@ -143,6 +143,7 @@ pub fn settings(db: &TestDb) -> Settings {
         config: concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml").into(),
         stripe_webhook_secrets: vec![WEBHOOK_SECRET.to_owned()],
         keyring: Keyring::ephemeral(),
+        shutdown_delay: None,
         databases: Some(Databases { app: db.app_url(), system: db.system_url() }),
         pool: PgOptions::app(),
         dev_mail: Some(MemoryMailer::default()),

@@ -1,9 +1,9 @@
 //! The kernel's API and a table of your own, on a private Postgres that ends with the process: `cargo run -p quickstart`.
 
-use axum::extract::State;
 use saas_kernel::memory::mailer::MemoryMailer;
 use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig, permissions};
-use saas_kernel_axum::{Allow, ApiError, Created, HttpSettings, Json, OpenApiRouter, View, app, routes, serve};
+use saas_kernel_axum::axum::extract::State;
+use saas_kernel_axum::{Allow, ApiError, Created, HttpSettings, Json, OpenApiRouter, View, app, routes, serve, utoipa};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgResult, PgStore};
 

@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod projects;
 pub mod seed;
 pub mod settings;
+pub mod start;
 
 use std::io::Write;
 
@@ -68,7 +69,10 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
 
 /// Builds the app: the kernel's API and the product's.
 pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, BoxError> {
-    let app = saas_kernel_axum::app(kernel, settings.http()?).workspace_routes(projects::routes(store));
+    let app = saas_kernel_axum::app(kernel, settings.http()?)
+        .workspace_routes(projects::routes(store.clone()))
+        .user_routes(start::user_routes(store))
+        .public_routes(start::public_routes());
     Ok(match settings.dev_mail.clone() {
         Some(mailer) => app.dev_mail(mailer),
         None => app,

@@ -25,6 +25,8 @@ pub struct Settings {
     pub stripe_webhook_secrets: Vec<String>,
     /// `KERNEL_SECRETS`: secrets that sign cursors and encrypt what is stored reversibly, the current one first.
     pub keyring: Keyring,
+    /// `SHUTDOWN_DELAY`: how long connections are still accepted after SIGTERM; `None` for the default.
+    pub shutdown_delay: Option<Duration>,
     /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` starts a private Postgres.
     pub databases: Option<Databases>,
     /// `POOL` and `POOL_WAIT`: options of the pool for requests.
@@ -78,15 +80,17 @@ impl Settings {
             pool.max_connections = size.parse().map_err(|_| "POOL must be a number of connections")?;
         }
         if let Some(seconds) = optional("POOL_WAIT") {
-            let wait = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            pool.acquire_timeout = wait.ok_or("POOL_WAIT must be a number of seconds")?;
+            pool.acquire_timeout = duration("POOL_WAIT", &seconds)?;
         }
+        let shutdown_delay =
+            optional("SHUTDOWN_DELAY").map(|seconds| duration("SHUTDOWN_DELAY", &seconds)).transpose()?;
         Ok(Self {
             public_url,
             trusted_proxies: optional("TRUSTED_PROXIES").unwrap_or_default(),
             config: optional("PRODUCT_CONFIG").map_or_else(default_config, PathBuf::from),
             stripe_webhook_secrets,
             keyring,
+            shutdown_delay,
             dev_mail: databases.is_none().then(MemoryMailer::default),
             databases,
             pool,
@@ -103,6 +107,7 @@ impl Settings {
             config: default_config(),
             stripe_webhook_secrets: vec![DEMO_WEBHOOK_SECRET.to_owned()],
             keyring: Keyring::ephemeral(),
+            shutdown_delay: None,
             databases: None,
             pool: PgOptions::app(),
             dev_mail: Some(MemoryMailer::default()),
@@ -110,13 +115,20 @@ impl Settings {
     }
 
     pub fn http(&self) -> Result<HttpSettings, BoxError> {
-        Ok(HttpSettings::new(&self.public_url)?.trust_proxies(&self.trusted_proxies)?)
+        let mut http = HttpSettings::new(&self.public_url)?.trust_proxies(&self.trusted_proxies)?;
+        http.shutdown_delay = self.shutdown_delay.unwrap_or(http.shutdown_delay);
+        Ok(http)
     }
 }
 
 fn default_config() -> PathBuf {
     // Beside the manifest during development; a deployment sets `PRODUCT_CONFIG`.
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/product.config.yaml"))
+}
+
+fn duration(name: &str, seconds: &str) -> Result<Duration, BoxError> {
+    let duration = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| format!("{name} must be a number of seconds").into())
 }
 
 fn optional(name: &str) -> Option<String> {

@@ -91,6 +91,7 @@ pub mod codes {
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", MediaType, "Send `Content-Type: application/json`.";
         BUSY = "busy", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
         UNAVAILABLE = "unavailable", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
+        SHUTTING_DOWN = "shutting_down", Unavailable, "Send new connections to another copy of the app; this one still serves those that it has.";
         TIMEOUT = "timeout", Unavailable, "Repeat the request, or request less data at once.";
         INTERNAL = "internal", Internal, "Report the request id to support.";
     } }
