@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 /// The failure of a handler.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ApiError {
     /// The request was refused; the caller can act on the reason.
     Refused(Refusal),
@@ -83,7 +84,8 @@ impl From<StoreError> for ApiError {
                 &codes::IDEMPOTENCY_KEY_REUSED,
                 "this Idempotency-Key belongs to a request with another method, address or body; use a new one",
             ),
-            StoreError::Scope | StoreError::Backend(_) => return Self::Broken(Box::new(error)),
+            // `Scope` and `Backend`, and what a newer kernel may add: the caller cannot act on it.
+            _ => return Self::Broken(Box::new(error)),
         })
     }
 }
@@ -131,12 +133,14 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        // `Internal`, and what a newer kernel may add. `docs/errors.md` shows the status of every code.
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
 /// The body of every failure: `{"error": {…}}`.
 #[derive(Serialize, ToSchema, Debug)]
+#[non_exhaustive]
 pub struct ErrorEnvelope {
     /// What went wrong and what to do.
     pub error: ErrorBody,
@@ -144,6 +148,7 @@ pub struct ErrorEnvelope {
 
 /// What went wrong and what to do.
 #[derive(Serialize, ToSchema, Debug)]
+#[non_exhaustive]
 pub struct ErrorBody {
     /// Identifies the kind of failure for programs; it never changes.
     #[schema(example = "limit_reached")]

@@ -1,5 +1,4 @@
 //! A product's routes that belong to no workspace: for signed-in people, and for everybody.
-#![expect(clippy::indexing_slicing, reason = "a test that indexes wrong fails, as it should")]
 
 use reqwest::header::ORIGIN;
 use reqwest::{Method, StatusCode};

@@ -39,7 +39,8 @@ impl Steps {
 
     /// Waits until a handler has begun.
     async fn began(&self) -> TestResult {
-        Ok(self.began.acquire().await?.forget())
+        self.began.acquire().await?.forget();
+        Ok(())
     }
 }
 

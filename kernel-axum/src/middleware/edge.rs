@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
@@ -16,7 +15,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use saas_kernel::id::RequestId;
 use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
 
@@ -81,15 +79,10 @@ fn ctx(api: &Api, request: &Request) -> Ctx {
     let sent = text(REQUEST_ID).filter(|id| {
         (8..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     });
-    let request_id = sent.map_or_else(|| RequestId::generate(now).to_string().into(), Arc::from);
-    let user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
-    Ctx {
-        now,
-        request_id,
-        ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)),
-        user_agent,
-        idempotency: None,
-    }
+    let mut ctx = sent.map_or_else(|| Ctx::at(now), |id| Ctx::new(now, id));
+    ctx.ip = Some(client_ip(peer, headers, &api.http().trusted_proxies));
+    ctx.user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
+    ctx
 }
 
 /// Replaces the body of a failure with the envelope, also of a failure that has only a status.

@@ -269,7 +269,7 @@ pub(crate) fn nobody() -> Refusal {
 
 /// Small, so that callers wait for connections too; patient, so that a loaded machine is no failure.
 fn pool() -> PgOptions {
-    PgOptions { max_connections: 8, share: Some(6), acquire_timeout: std::time::Duration::from_secs(30) }
+    PgOptions::app().max_connections(8).share(6).acquire_timeout(std::time::Duration::from_secs(30))
 }
 
 fn kernel(store: &PgStore, system: &PgSystem, ahead: TimeDelta) -> Result<Kernel> {

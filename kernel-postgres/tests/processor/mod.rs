@@ -108,7 +108,7 @@ impl Inbox {
         self.clock.advance(TimeDelta::milliseconds(1));
         let (id, kind, created_at) = (id.to_owned(), kind.to_owned(), self.clock.now());
         let payload = json!({ "id": id });
-        processor.receive(&Ctx::at(created_at), &ProviderEvent { id, kind, created_at, payload }).await?;
+        processor.receive(&Ctx::at(created_at), &ProviderEvent::new(id, kind, created_at, payload)).await?;
         Ok(())
     }
 

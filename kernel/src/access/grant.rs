@@ -173,6 +173,7 @@ impl<P> Deref for Can<P> {
 
 /// Why a caller has a permission, or does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Name of the permission.
     pub permission: &'static str,

@@ -8,6 +8,7 @@ use crate::base::keyring::NamedSecret;
 
 /// The access policy of one kernel, shared by all its grants and sessions.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Policy {
     /// The roles, and the registry of permissions they are made of.
     pub roles: Roles,

@@ -70,6 +70,7 @@ impl Session {
 /// How long sessions last; `sessions` in `product.config.yaml`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SessionLife {
     /// Time without use after which a session ends; `idle_days`, in days.
     #[serde(rename = "idle_days", deserialize_with = "days")]
