@@ -10,16 +10,14 @@ use crate::options::Options;
 
 /// Starts it with its durability on, as in production, and fills it.
 pub(crate) async fn start(options: &Options) -> Result<LocalPostgres, BoxError> {
-    let postgres = LocalPostgres::start(LocalPostgresOptions {
-        durable: true,
-        settings: vec![
-            ("shared_buffers".to_owned(), options.shared_buffers.to_owned()),
+    let postgres = LocalPostgres::start(
+        LocalPostgresOptions::default()
+            .durable(true)
+            .setting("shared_buffers", options.shared_buffers)
             // No checkpoint may fall into one variant's seconds and not into another's.
-            ("max_wal_size".to_owned(), "8GB".to_owned()),
-            ("checkpoint_timeout".to_owned(), "1h".to_owned()),
-        ],
-        ..LocalPostgresOptions::default()
-    })
+            .setting("max_wal_size", "8GB")
+            .setting("checkpoint_timeout", "1h"),
+    )
     .await?;
     let admin = postgres.superuser_url("postgres");
     create_roles(&admin).await?;

@@ -40,7 +40,7 @@ impl Servers {
             ("SYSTEM_DATABASE_URL", url("kernel_system", postgres.port())),
             ("STRIPE_WEBHOOK_SECRET", "whsec_nobody_sends_anything_here".to_owned()),
             ("APP_URL", "http://127.0.0.1".to_owned()),
-            ("SIGNING_KEY", "the key of a benchmark, which guards nothing".to_owned()),
+            ("KERNEL_SECRETS", "the secret of a benchmark: it guards nothing".to_owned()),
         ];
         let hand = [("PEER_DATABASE_URL", url("bench_peer", port)), ("APP_DATABASE_URL", url("kernel_app", port))];
         Ok(Self { kernel: start("serve-kernel", &kernel, pool).await?, hand: start("serve-hand", &hand, pool).await? })

@@ -12,6 +12,7 @@ use saas_kernel::Permission;
 
 use crate::extract::{Allow, InWorkspace, NoQuery, Path, Query, SignedIn};
 use crate::json::Json;
+use crate::shutdown::Shutdown;
 
 /// Says which permission an extractor requires. [`routes!`](crate::routes!) puts it into the OpenAPI document, so every
 /// argument of a handler needs this.
@@ -93,6 +94,7 @@ macro_rules! require_none {
 
 require_none! {
     [] SignedIn;
+    [] Shutdown;
     [] NoQuery;
     [T] Path<T>;
     [T] Query<T>;

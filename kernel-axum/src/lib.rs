@@ -33,6 +33,7 @@ mod response;
 mod routing;
 mod serve;
 mod settings;
+mod shutdown;
 mod state;
 mod tenancy;
 mod views;
@@ -43,15 +44,19 @@ pub use error::ApiError;
 pub use extract::{Allow, InWorkspace, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
 pub use response::{Created, List, NoContent, View};
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, serve, serve_until};
 pub use settings::{HttpSettings, SettingsError};
+pub use shutdown::Shutdown;
 pub use state::Api;
 pub use utoipa_axum::router::OpenApiRouter;
 pub use views::{ActorView, PageParams};
+
+/// The crates whose types are part of this one's interface, in the version that it uses. A product need not name their versions:
+/// `use saas_kernel_axum::{axum, utoipa};` in a module is enough for the macros of `utoipa` too.
+pub use {axum, utoipa, utoipa_axum};
 
 /// What the expansion of [`routes!`] names.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::routing::{describe, merge};
-    pub use utoipa_axum;
 }

@@ -1,10 +1,14 @@
-//! The OpenAPI 3.1 document at `/openapi.json` and its pages at `/docs`, whose scripts are served from here.
+//! The OpenAPI 3.1 document at `/openapi.json` and, with the feature `swagger-ui`, its pages at `/docs`, whose scripts are
+//! served from here.
+
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::middleware::map_response;
-use axum::response::{Html, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use saas_kernel::codes;
 use saas_kernel::error::Code;
@@ -16,7 +20,6 @@ use utoipa::openapi::{
     ContentBuilder, Info, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Server, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::error::{ErrorBodySchema, ErrorEnvelopeSchema, FieldErrorSchema};
 use crate::routing::operations;
@@ -73,9 +76,24 @@ fn error(text: &str) -> RefOr<utoipa::openapi::Response> {
 }
 
 pub(crate) fn router(document: OpenApi) -> Router {
-    let pages =
-        SwaggerUi::new("/docs").url("/openapi.json", document).config(Config::default().try_it_out_enabled(true));
-    Router::new().merge(pages).route("/docs/errors", get(errors)).layer(map_response(policy))
+    let document = Router::new().route("/openapi.json", get(json)).with_state(Arc::new(document));
+    document.merge(pages()).route("/docs/errors", get(errors)).layer(map_response(policy))
+}
+
+/// The pages that show the document.
+#[cfg(feature = "swagger-ui")]
+fn pages() -> Router {
+    use utoipa_swagger_ui::{Config, SwaggerUi};
+    SwaggerUi::new("/docs").config(Config::new(["/openapi.json"]).try_it_out_enabled(true)).into()
+}
+
+#[cfg(not(feature = "swagger-ui"))]
+fn pages() -> Router {
+    Router::new()
+}
+
+async fn json(State(document): State<Arc<OpenApi>>) -> Response {
+    axum::Json(&*document).into_response()
 }
 
 /// The page that lists every error code and what to do; the envelope's `docs` leads to it.

@@ -24,6 +24,7 @@ pub struct NoContent;
 
 /// One page of a list, as JSON.
 #[derive(Serialize, ToSchema, Debug)]
+#[non_exhaustive]
 pub struct List<T> {
     /// The rows of this page.
     pub items: Vec<T>,

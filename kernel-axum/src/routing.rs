@@ -72,9 +72,11 @@ impl Routes {
 /// Each argument of a handler needs [`DescribeExtractor`](crate::DescribeExtractor).
 #[macro_export]
 macro_rules! routes {
-    ($handler:path $(,)?) => {
-        $crate::__private::describe($crate::__private::utoipa_axum::routes!($handler), $handler)
-    };
+    ($handler:path $(,)?) => {{
+        // What `utoipa_axum::routes!` names, so that the product need not depend on it.
+        use $crate::{axum, utoipa};
+        $crate::__private::describe($crate::utoipa_axum::routes!($handler), $handler)
+    }};
     ($handler:path, $($more:path),+ $(,)?) => {
         $crate::__private::merge($crate::routes!($handler), $crate::routes!($($more),+))
     };

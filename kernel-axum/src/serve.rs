@@ -1,28 +1,24 @@
 //! Runs the application until it is told to stop.
 
+mod connections;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tower::ServiceExt;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::app::App;
-
-/// The longest a client may take to send a request's headers, and may keep a connection open without sending any. Without
-/// this limit slow clients could hold all sockets.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::serve::connections::Connections;
+use crate::shutdown::{Phase, Shutdown};
+use crate::state::Api;
 
 /// The server could not start.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; is another copy running? Choose another address")]
@@ -37,92 +33,130 @@ pub enum ServeError {
 
 saas_kernel::debug_explains!(ServeError);
 
-/// Serves `app` on `address` and processes the billing inbox, until Ctrl-C or SIGTERM. Then it accepts no more
-/// connections and waits for the requests that have begun, for no longer than a request may take. `started` gets the
-/// bound address, which is useful with port 0.
+/// Serves `app` on `address` and processes the billing inbox, until Ctrl-C or SIGTERM. Then it stops in this order:
+///
+/// 1. `/readyz` answers 503, so that no new connections are sent here. Everything is still served, for
+///    [`HttpSettings::shutdown_delay`](crate::HttpSettings::shutdown_delay).
+/// 2. No more connections are accepted; [`Shutdown::requested`](crate::Shutdown::requested) resolves. Requests and upgraded
+///    connections finish, and the processor finishes the event it is at, both for at most
+///    [`HttpSettings::drain_timeout`](crate::HttpSettings::drain_timeout).
+/// 3. What is left is ended.
+///
+/// A second signal leads to step 3 at once. `started` gets the bound address, which is useful with port 0.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(app: App, address: &str, started: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
+    let signals = Arc::new(Mutex::new(Signals::install()));
+    let next = |signals: Arc<Mutex<Signals>>| async move { signals.lock().await.next().await };
+    run(app, address, started, next(signals.clone()), next(signals)).await
+}
+
+/// As [`serve`], but stops when `stop` resolves, and leaves signals to the caller.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve_until(
+    app: App,
+    address: &str,
+    started: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    run(app, address, started, stop, std::future::pending()).await
+}
+
+/// Serves until `stop`, then stops in order, or at once when `stop_now` resolves, which is polled after `stop` has resolved only.
+async fn run(
+    app: App,
+    address: &str,
+    started: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+    stop_now: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let bind = |source| ServeError::Bind { address: address.to_owned(), source };
-    let signal = signal();
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     started(listener.local_addr().map_err(bind)?);
-    let (stop, stopped) = watch::channel(());
-    let processor = app.api().processor().cloned().map(|processor| {
-        let mut stopped = stopped.clone();
-        tokio::spawn(async move {
-            // A change and a dropped sender both mean stop.
-            let stop = async move { drop(stopped.changed().await) };
-            processor.run(stop).await;
-        })
-    });
-    let shutdown_timeout = app.api().http().request_timeout + Duration::from_secs(5);
-    let connections = accept(listener, app.into_router(), signal).await;
-    // The processor releases its claims now, while the requests finish.
-    drop(stop);
-    let deadline = tokio::time::Instant::now() + shutdown_timeout;
-    if tokio::time::timeout_at(deadline, connections.shutdown()).await.is_err() {
-        tracing::warn!("some clients did not finish in time and were left");
-    }
-    if let Some(mut processor) = processor
-        && tokio::time::timeout_at(deadline, &mut processor).await.is_err()
-    {
-        processor.abort();
-        tracing::warn!("a billing event did not finish in time; it is taken over when its lease ends");
+    let api = app.api().clone();
+    let _ended = EndedOnDrop(api.clone());
+    let leaving = api.shutdown();
+    let forced = async {
+        leaving.reached(Phase::Leaving).await;
+        stop_now.await;
+    };
+    tokio::select! {
+        () = serve_and_drain(&api, listener, app.into_router(), stop) => {}
+        () = forced => tracing::warn!("told to stop a second time: what has not finished is ended"),
     }
     Ok(())
 }
 
-/// Accepts connections until the signal.
-async fn accept(listener: TcpListener, router: Router, signal: impl Future<Output = ()>) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let mut signal = std::pin::pin!(signal);
+async fn serve_and_drain(api: &Api, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let shutdown = api.shutdown();
+    let processor = api.processor().cloned().map(|processor| {
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { processor.run(shutdown.requested()).await })
+    });
+    let connections = Connections::new();
+    tokio::select! {
+        () = accept(listener, router, shutdown, &connections) => {}
+        () = async {
+            stop.await;
+            api.enter(Phase::Leaving);
+            sleep(api.http().shutdown_delay).await;
+        } => {}
+    }
+    // The listener is closed. The processor releases its claims now, while the requests finish.
+    api.enter(Phase::Draining);
+    let deadline = Instant::now() + api.http().drain_timeout;
+    if timeout_at(deadline, connections.closed()).await.is_err() {
+        tracing::warn!("some clients did not finish in time and are disconnected");
+    }
+    if let Some(mut processor) = processor
+        && timeout_at(deadline, &mut processor).await.is_err()
+    {
+        processor.abort();
+        tracing::warn!("a billing event did not finish in time; it is taken over when its lease ends");
+    }
+}
+
+/// Accepts connections until it is dropped.
+async fn accept(listener: TcpListener, router: Router, shutdown: Shutdown, connections: &Connections) {
     loop {
-        let accepted = tokio::select! {
-            () = &mut signal => return connections,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => connection(stream, peer, router.clone(), &connections),
+        match listener.accept().await {
+            Ok((stream, peer)) => connections.serve(stream, peer, router.clone(), shutdown.clone()),
             Err(error) => {
                 // Usually too many open files: wait until some are closed.
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-fn connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
-    // Responses are small and written at once: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
+/// Ends what is left, also if the future of [`serve`] is dropped.
+struct EndedOnDrop(Api);
+
+impl Drop for EndedOnDrop {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Ended);
+    }
 }
 
-/// Resolves on Ctrl-C and SIGTERM. The handlers are installed by this call and not by its first poll, so that a signal is
-/// never missed once the server has reported its address.
+/// Ctrl-C and SIGTERM. The handlers are installed by [`Signals::install`] and not by the first wait, so that a signal is never missed
+/// once the server has reported its address.
 #[cfg(unix)]
-fn signal() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    async move {
-        let mut signals: Vec<_> = signals.into_iter().flatten().collect();
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn install() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(signal).into_iter().flatten().collect())
+    }
+
+    async fn next(&mut self) {
         std::future::poll_fn(|cx| {
-            let came = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            let came = self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
             if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         })
         .await;
@@ -130,6 +164,15 @@ fn signal() -> impl Future<Output = ()> {
 }
 
 #[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn install() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

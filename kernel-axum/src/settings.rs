@@ -9,6 +9,7 @@ use saas_kernel::identity::cookie::SessionCookie;
 
 /// Where the product is reached, whom it trusts, and how large and slow a request may be.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpSettings {
     /// The origin at which browsers reach the product, such as `https://app.example.com`. It decides the cookie's flags
     /// and which origin the CSRF check accepts.
@@ -21,6 +22,12 @@ pub struct HttpSettings {
     pub body_limit: usize,
     /// The longest a request may take, including the arrival of its body.
     pub request_timeout: Duration,
+    /// The time between SIGTERM, from which on `/readyz` answers 503, and the end of accepting connections. Make it longer than a load
+    /// balancer takes to notice.
+    pub shutdown_delay: Duration,
+    /// The longest that requests, upgraded connections and the processor of billing events may take to finish once no connections
+    /// are accepted any more. Together with `shutdown_delay` it must be shorter than the time after which the process is killed.
+    pub drain_timeout: Duration,
 }
 
 /// A setting has an invalid value.
@@ -36,19 +43,23 @@ saas_kernel::debug_explains!(SettingsError);
 
 impl HttpSettings {
     /// Settings for `public_url`, with a body limit of 1 MiB, 15 s for a request, no trusted proxies and no other
-    /// origins.
+    /// origins. The shutdown delay is 5 s with `https`, and none with `http`, which is for development; draining takes at
+    /// most 20 s.
     ///
     /// # Errors
     /// If `public_url` is not an `http://` or `https://` origin without a path.
     pub fn new(public_url: &str) -> Result<Self, SettingsError> {
         let public_url = public_url.trim_end_matches('/').to_owned();
         check_origin("public_url", &public_url)?;
+        let shutdown_delay = if is_secure(&public_url) { Duration::from_secs(5) } else { Duration::ZERO };
         Ok(Self {
             public_url,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             body_limit: 1024 * 1024,
             request_timeout: Duration::from_secs(15),
+            shutdown_delay,
+            drain_timeout: Duration::from_secs(20),
         })
     }
 
@@ -83,7 +94,7 @@ impl HttpSettings {
 
     /// Whether the product is reached over TLS.
     pub(crate) fn secure(&self) -> bool {
-        self.cookie().secure
+        is_secure(&self.public_url)
     }
 
     /// The session cookie of this product.
@@ -99,6 +110,10 @@ impl HttpSettings {
     pub(crate) fn cors_origins(&self) -> Vec<HeaderValue> {
         self.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect()
     }
+}
+
+fn is_secure(url: &str) -> bool {
+    url.starts_with("https://")
 }
 
 fn check_origin(setting: &'static str, value: &str) -> Result<(), SettingsError> {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use saas_kernel::Kernel;
 use saas_kernel::billing::processor::Processor;
+use tokio::sync::watch;
 
 use crate::settings::HttpSettings;
+use crate::shutdown::{Phase, Shutdown};
 
 /// The state of the kernel's own handlers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,11 +18,13 @@ struct Shared {
     kernel: Kernel,
     http: HttpSettings,
     processor: Option<Processor>,
+    phase: watch::Sender<Phase>,
 }
 
 impl Api {
     pub(crate) fn new(kernel: &Kernel, http: HttpSettings) -> Self {
-        Self(Arc::new(Shared { kernel: kernel.clone(), http, processor: kernel.billing_processor() }))
+        let (phase, _) = watch::channel(Phase::Serving);
+        Self(Arc::new(Shared { kernel: kernel.clone(), http, processor: kernel.billing_processor(), phase }))
     }
 
     /// The kernel whose functions the handlers call.
@@ -31,6 +35,20 @@ impl Api {
     /// The public address, the trusted proxies and the limits of requests.
     pub fn http(&self) -> &HttpSettings {
         &self.0.http
+    }
+
+    /// Tells when the app stops.
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown::new(&self.0.phase)
+    }
+
+    /// Moves on to this phase of stopping; never back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.0.phase.send_if_modified(|now| {
+            let later = *now < phase;
+            *now = phase.max(*now);
+            later
+        });
     }
 
     pub(crate) fn body_limit(&self) -> BodyLimit {

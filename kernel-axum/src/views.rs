@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The user, API key, staff member or part of the system that did something: `{"type": "user", "id": "usr_…"}`.
 #[derive(Serialize, ToSchema, Debug)]
 #[schema(as = Actor)]
+#[non_exhaustive]
 pub struct ActorView {
     /// `user`, `api_key`, `system` or `staff`.
     #[serde(rename = "type")]
@@ -26,6 +27,7 @@ impl From<ActorRef> for ActorView {
 #[derive(IntoParams, Debug)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes saas_kernel::page::PageQuery, which knows nothing of OpenAPI")]
+#[non_exhaustive]
 pub struct PageParams {
     /// `next_cursor` of the page before, with the same filters; left out, the first page.
     cursor: Option<String>,

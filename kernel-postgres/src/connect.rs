@@ -10,6 +10,7 @@ use crate::migrate::KERNEL;
 
 /// Options of a connection pool.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct PgOptions {
     /// Maximum number of connections. 2 to 4 per core serve requests best; more only queue inside Postgres.
     pub max_connections: u32,
@@ -38,6 +39,27 @@ impl PgOptions {
         Self { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(3) }
     }
 
+    /// Sets the maximum number of connections.
+    #[must_use]
+    pub fn max_connections(mut self, max_connections: u32) -> Self {
+        self.max_connections = max_connections;
+        self
+    }
+
+    /// Sets the maximum number of connections of one workspace, caller or address.
+    #[must_use]
+    pub fn share(mut self, share: u32) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// Sets the time that a caller waits for a connection.
+    #[must_use]
+    pub fn acquire_timeout(mut self, acquire_timeout: Duration) -> Self {
+        self.acquire_timeout = acquire_timeout;
+        self
+    }
+
     /// Number of connections in one share; at least 1.
     pub(crate) fn share_size(&self) -> usize {
         let share = self.share.unwrap_or(self.max_connections.div_ceil(2));
@@ -47,6 +69,7 @@ impl PgOptions {
 
 /// Why connecting was refused, and what to do.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The database URL is invalid.
     #[error("the database URL is invalid: {0}; use one such as postgres://kernel_app:password@host:5432/database")]

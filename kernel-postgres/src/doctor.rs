@@ -32,6 +32,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 /// A defect that the doctor found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Stable name of the check, such as `policy_too_wide`.
     pub check: &'static str,
@@ -52,6 +53,7 @@ impl fmt::Display for Finding {
 
 /// Why the database could not be examined. Defects that were found are not errors but [`Finding`]s.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum DoctorError {
     /// The URL is invalid, or the database cannot be reached.
     #[error("cannot connect to the database: {0}; check the URL")]

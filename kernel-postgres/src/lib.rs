@@ -40,3 +40,7 @@ pub use partitions::{MissingPartition, Partition, PartitionReport};
 pub use store::PgStore;
 pub use system::PgSystem;
 pub use tx::PgTx;
+
+/// The version of sqlx whose types are part of this crate's interface. Its functions need nothing more; its macros, such as
+/// `sqlx::migrate!` and `derive(FromRow)`, look for a dependency named `sqlx` in the product's own manifest.
+pub use sqlx;

@@ -21,6 +21,7 @@ pub struct Migrations {
 
 /// Why the migrations were not all applied. Those that were applied stay; the next run continues after them.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum MigrateError {
     /// The URL is invalid, or the database cannot be reached.
     #[error("cannot connect to the database with the owner's URL: {0}; check the URL")]

@@ -17,6 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// One month's partition of one table.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[non_exhaustive]
 pub struct Partition {
     /// Name of the partitioned table in schema `kernel`, such as `audit_log`.
     pub parent: String,
@@ -26,6 +27,7 @@ pub struct Partition {
 
 /// A partition that could not be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MissingPartition {
     /// The partition.
     pub partition: Partition,
@@ -35,6 +37,7 @@ pub struct MissingPartition {
 
 /// Result of [`PgSystem::ensure_partitions`](crate::PgSystem::ensure_partitions).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PartitionReport {
     /// Partitions that this call added.
     pub added: Vec<Partition>,

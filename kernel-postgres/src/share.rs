@@ -13,6 +13,7 @@ use saas_kernel::actor::Actor;
 use saas_kernel::id::{ApiKeyId, UserId, WorkspaceId};
 use saas_kernel::store::Scope;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 /// The owner of a share of the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,6 +21,7 @@ pub(crate) enum ShareOf {
     Workspace(WorkspaceId),
     Person(UserId),
     ApiKey(ApiKeyId),
+    Other(&'static str, Uuid),
     /// Client address of callers that are not known yet.
     Address(IpAddr),
 }
@@ -31,6 +33,8 @@ impl ShareOf {
             Actor::User(user) | Actor::Staff(user) => Some(Self::Person(user)),
             Actor::ApiKey(key) => Some(Self::ApiKey(key)),
             Actor::System(_) => None,
+            // A kind of actor that the kernel adds has a share from the start.
+            other => Some(Self::Other(other.kind(), other.uuid())),
         }
     }
 

@@ -35,7 +35,7 @@ impl Inbox {
         for (id, second) in ids.iter().zip(0..) {
             let created_at = self.now + TimeDelta::seconds(second);
             let (id, kind, payload) = ((*id).to_owned(), "thing.happened".to_owned(), json!({ "id": id }));
-            assert!(tx.inbox().receive(provider, &ProviderEvent { id, kind, created_at, payload }, self.now).await?);
+            assert!(tx.inbox().receive(provider, &ProviderEvent::new(id, kind, created_at, payload), self.now).await?);
         }
         Ok(tx.commit().await?)
     }

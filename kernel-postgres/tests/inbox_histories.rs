@@ -137,7 +137,7 @@ async fn history(seed: u64) -> Result<i64> {
     for provider in PROVIDERS {
         for n in 0..EVENTS {
             let (id, kind, created_at) = (format!("evt_{n}"), "x".to_owned(), world.start + TimeDelta::seconds(n));
-            let event = ProviderEvent { id, kind, created_at, payload: json!({}) };
+            let event = ProviderEvent::new(id, kind, created_at, json!({}));
             tx.inbox().receive(provider, &event, world.start).await?;
         }
     }

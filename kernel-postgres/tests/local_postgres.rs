@@ -27,7 +27,7 @@ fn throwaway() -> LocalPostgresOptions {
 }
 
 fn kept(data_dir: &Path) -> LocalPostgresOptions {
-    LocalPostgresOptions { data_dir: Some(data_dir.to_owned()), ..Default::default() }
+    throwaway().data_dir(data_dir)
 }
 
 /// A directory the account that runs the server can enter.
@@ -127,7 +127,7 @@ async fn drop_stops() {
 async fn kept_cluster_keeps_its_data() {
     let home = enterable_dir();
     let data_dir = home.path().join("not").join("there yet");
-    let durable = || LocalPostgresOptions { durable: true, ..kept(&data_dir) };
+    let durable = || kept(&data_dir).durable(true);
 
     let first = LocalPostgres::start(durable()).await.unwrap();
     assert_eq!(query(&first, "SHOW fsync").await, "on");
@@ -184,12 +184,11 @@ async fn two_starts_of_the_same_cluster_give_one_server() {
 
 #[tokio::test]
 async fn settings_reach_the_server() {
-    let settings = vec![
-        ("work_mem".to_owned(), "12MB".to_owned()),
-        ("application_name".to_owned(), "it's quoted".to_owned()),
-        ("jit".to_owned(), "on".to_owned()),
-    ];
-    let options = LocalPostgresOptions { settings, max_connections: 7, ..throwaway() };
+    let options = throwaway()
+        .max_connections(7)
+        .setting("work_mem", "12MB")
+        .setting("application_name", "it's quoted")
+        .setting("jit", "on");
     let cluster = LocalPostgres::start(options).await.unwrap();
     assert_eq!(query(&cluster, "SHOW work_mem").await, "12MB");
     assert_eq!(query(&cluster, "SHOW jit").await, "on");
@@ -199,8 +198,7 @@ async fn settings_reach_the_server() {
 
 #[tokio::test]
 async fn failed_start_shows_the_log() {
-    let settings = vec![("no_such_setting".to_owned(), "1".to_owned())];
-    let error = LocalPostgres::start(LocalPostgresOptions { settings, ..throwaway() }).await;
+    let error = LocalPostgres::start(throwaway().setting("no_such_setting", "1")).await;
     let error = error.unwrap_err();
     assert!(matches!(error, LocalPostgresError::StartFailed { .. }));
     assert!(error.to_string().contains("no_such_setting"), "{error}");
@@ -208,7 +206,7 @@ async fn failed_start_shows_the_log() {
 
 #[tokio::test]
 async fn slow_start_is_given_up() {
-    let options = LocalPostgresOptions { start_timeout: Duration::ZERO, ..throwaway() };
+    let options = throwaway().start_timeout(Duration::ZERO);
     let error = LocalPostgres::start(options).await.unwrap_err();
     assert!(matches!(error, LocalPostgresError::StartTimedOut { .. }), "{error}");
 }
@@ -217,7 +215,7 @@ async fn slow_start_is_given_up() {
 async fn port_in_use_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let error = LocalPostgres::start(LocalPostgresOptions { port: Some(port), ..throwaway() }).await;
+    let error = LocalPostgres::start(throwaway().port(port)).await;
     let error = error.unwrap_err();
     assert!(matches!(error, LocalPostgresError::PortInUse { port: told } if told == port), "{error}");
 }
@@ -342,7 +340,8 @@ async fn killed_owner_leaves_a_kept_cluster_shut_down() {
 #[ignore = "run by another test"]
 #[expect(clippy::zombie_processes, reason = "the heir is to outlive this process")]
 async fn owner() {
-    let options = LocalPostgresOptions { data_dir: env::var_os(DATA_DIR).map(PathBuf::from), ..throwaway() };
+    let mut options = throwaway();
+    options.data_dir = env::var_os(DATA_DIR).map(PathBuf::from);
     let cluster = LocalPostgres::start(options).await.unwrap();
     let heir = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
     println!("data_dir={}", cluster.data_dir().display());

@@ -21,6 +21,7 @@ pub struct StripeBilling {
 
 /// Why the configuration is invalid; the message says what to set.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// No secret was given.
     #[error(

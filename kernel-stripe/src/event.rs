@@ -70,7 +70,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProviderEvent, String> {
             .to_owned());
     }
     let event: Event<BTreeMap<String, IgnoredAny>> = read(&payload)?;
-    Ok(ProviderEvent { id: event.id.0, kind: event.kind.0, created_at: event.created.0, payload })
+    Ok(ProviderEvent::new(event.id.0, event.kind.0, event.created.0, payload))
 }
 
 /// Whether the event is of live mode.

@@ -79,19 +79,14 @@ fn fact(subscription: Subscription, as_of: DateTime<Utc>, change: Change) -> Res
     // Items may end at different times; the last end counts, so that nobody loses what they paid for.
     let period_end = items.iter().map(|item| item.period.1).max().ok_or("`data.object.items.data` is empty")?;
     let at_period_end = subscription.cancel_at_period_end.unwrap_or(false).then_some(period_end);
-    Ok(SubscriptionFact {
-        provider_subscription: subscription.id,
-        provider_customer: match subscription.customer {
-            Expandable::Id(id) | Expandable::Object { id } => id,
-        },
-        workspace: subscription.metadata.and_then(|metadata| metadata.workspace_id).map(workspace).transpose()?,
-        status: Status::parse(&subscription.status),
-        items,
-        cancel_at: subscription.cancel_at.map(|at| at.0).or(at_period_end),
-        ended_at: subscription.ended_at.map(|at| at.0),
-        as_of,
-        change,
-    })
+    let (Expandable::Id(customer) | Expandable::Object { id: customer }) = subscription.customer;
+    let status = Status::parse(&subscription.status);
+    let mut fact = SubscriptionFact::new(subscription.id, customer, status, change, as_of);
+    fact.workspace = subscription.metadata.and_then(|metadata| metadata.workspace_id).map(workspace).transpose()?;
+    fact.items = items;
+    fact.cancel_at = subscription.cancel_at.map(|at| at.0).or(at_period_end);
+    fact.ended_at = subscription.ended_at.map(|at| at.0);
+    Ok(fact)
 }
 
 fn workspace(text: String) -> Result<WorkspaceId, String> {
@@ -115,12 +110,9 @@ fn read_item(index: usize, item: Item, whole: Period) -> Result<SubscriptionItem
     if end < start {
         return Err(format!("`{path}`: the period ends before it starts"));
     }
-    Ok(SubscriptionItem {
-        price: price.id,
-        lookup_key: price.lookup_key,
-        quantity: item.quantity,
-        period: (start, end),
-    })
+    let mut read = SubscriptionItem::new(price.id, (start, end));
+    (read.lookup_key, read.quantity) = (price.lookup_key, item.quantity);
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ fn every_kind_is_taken_or_ignored_with_a_reason() {
                 assert!(!why.is_empty());
                 None
             }
+            other => panic!("{kind}: {other:?}"),
         };
         assert_eq!(change, expected, "{kind}");
     }

@@ -1,4 +1,4 @@
-//! Basic types that all other modules use: ids, errors and refusals, time, the context of a call, pages, secrets, text. They
+//! Basic types that all other modules use: ids, errors and refusals, time, the context of a call, pages, secrets and the keyring, text. They
 //! use no other module of the crate.
 
 pub mod actor;
@@ -8,6 +8,7 @@ pub mod error;
 pub mod id;
 pub mod idempotency;
 pub mod json;
+pub mod keyring;
 mod names;
 pub mod page;
 pub(crate) mod repositories;

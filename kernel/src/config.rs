@@ -20,6 +20,7 @@ use crate::tenancy::invites::InviteSettings;
 
 /// Configuration of a product.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct ProductConfig {
     /// Name and colours of the product.
     pub brand: Brand,
@@ -42,6 +43,7 @@ pub struct ProductConfig {
 /// Name and colours of the product.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Brand {
     /// Name of the product.
     pub name: String,

@@ -14,6 +14,7 @@ use crate::tenancy::workspaces::Workspace;
 
 /// A sign-up: the new account and its first workspace.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SignedUp {
     /// Time of the sign-up.
     pub at: DateTime<Utc>,

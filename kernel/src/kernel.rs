@@ -17,7 +17,8 @@ use crate::access::{Call, PermissionInfo, Policy, Roles};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ctx::Ctx;
 use crate::base::error::Error;
-use crate::base::secret::{SigningKey, Token};
+use crate::base::keyring::Keyring;
+use crate::base::secret::Token;
 use crate::billing::processor::Processor;
 use crate::billing::provider::BillingProvider;
 use crate::config::ProductConfig;
@@ -36,6 +37,8 @@ use crate::notify::mailer::{Mailer, NoMailer};
 use crate::store::{Store, SystemStore, Tx};
 
 pub use invites::InviteRequest;
+/// Name of the keys that sign cursors.
+const CURSORS: &str = "kernel.cursors";
 
 /// Everything that requests share: configuration, policy and adapters. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +47,7 @@ pub struct Kernel(Arc<Inner>);
 struct Inner {
     config: ProductConfig,
     policy: Arc<Policy>,
+    keyring: Keyring,
     authenticator: Authenticator,
     store: Arc<dyn Store>,
     system: Option<Arc<dyn SystemStore>>,
@@ -68,7 +72,7 @@ impl Kernel {
             clock: Arc::new(SystemClock),
             limiter: Arc::new(MemoryRateLimiter::default()),
             mailer: Arc::new(NoMailer),
-            signing_key: None,
+            keyring: None,
             hash_threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -78,7 +82,7 @@ impl Kernel {
         &self.0.store
     }
 
-    /// The roles, the plans and the signing key, as shared with grants and sessions.
+    /// The roles, the plans and the keys that sign cursors, as shared with grants and sessions.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.0.policy
     }
@@ -91,6 +95,11 @@ impl Kernel {
     /// The roles, and the registry of permissions.
     pub fn roles(&self) -> &Roles {
         &self.0.policy.roles
+    }
+
+    /// The secrets of the deployment. Take the keys of one purpose with [`Keyring::secret`], and pass only those on.
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
     }
 
     /// The product's configuration.
@@ -209,7 +218,7 @@ pub struct KernelBuilder {
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn RateLimiter>,
     mailer: Arc<dyn Mailer>,
-    signing_key: Option<SigningKey>,
+    keyring: Option<Keyring>,
     hash_threads: usize,
 }
 
@@ -262,10 +271,11 @@ impl KernelBuilder {
         self
     }
 
-    /// Sets the key that signs cursors. Without one a key is generated for this process: cursors are then invalid after a
-    /// restart and in other copies of the app.
-    pub fn signing_key(mut self, key: SigningKey) -> Self {
-        self.signing_key = Some(key);
+    /// Sets the secrets of the deployment, which sign cursors and encrypt what is stored reversibly. Required.
+    ///
+    /// [`Keyring::ephemeral`] is for development and tests only.
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
         self
     }
 
@@ -278,26 +288,32 @@ impl KernelBuilder {
     /// Checks everything that can be checked before the first request, and builds the kernel.
     ///
     /// # Errors
-    /// All configuration errors, one per line: no store, a role with a permission nobody declared, a permission declared twice.
+    /// All configuration errors, one per line: no store, no keyring, a role with a permission nobody declared, a permission declared
+    /// twice.
     pub fn build(self) -> Result<Kernel, Error> {
         let mut problems = Vec::new();
         let roles = Roles::resolve(&self.config.roles, self.permissions).map_err(|found| problems.extend(found)).ok();
         if self.store.is_none() {
             problems.push("there is no store; call `.store(PgStore::connect(…).await?)`".to_owned());
         }
-        let (Some(store), Some(roles)) = (self.store, roles) else {
+        if self.keyring.is_none() {
+            problems.push(
+                "there is no keyring; call `.keyring(Keyring::from_text(…)?)` with the deployment's secrets, or, in development and \
+                 tests only, `.keyring(Keyring::ephemeral())`"
+                    .to_owned(),
+            );
+        }
+        let (Some(store), Some(keyring), Some(roles)) = (self.store, self.keyring, roles) else {
             return Err(Error::broken(format!("the kernel cannot be built:\n  {}", problems.join("\n  "))));
         };
         let config = self.config;
-        let policy = Arc::new(Policy {
-            roles,
-            catalog: config.catalog.clone(),
-            signing_key: self.signing_key.unwrap_or_else(SigningKey::ephemeral),
-        });
+        let cursors = keyring.secret(CURSORS);
+        let policy = Arc::new(Policy { roles, catalog: config.catalog.clone(), cursors });
         Ok(Kernel(Arc::new(Inner {
             authenticator: Authenticator::new(store.clone(), policy.clone(), config.sessions),
             config,
             policy,
+            keyring,
             store,
             system: self.system,
             billing: self.billing,
@@ -313,5 +329,21 @@ impl KernelBuilder {
 impl fmt::Debug for KernelBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KernelBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn building_without_a_store_and_a_keyring_reports_both() {
+        let config = ProductConfig::parse("brand: { name: Acme }\nplans: [{ key: free, name: Free }]").unwrap();
+        let error = Kernel::builder(config).build().unwrap_err().to_string();
+        assert!(
+            error.contains("\n  there is no store; call") && error.contains("\n  there is no keyring; call"),
+            "{error}"
+        );
+        assert!(error.contains("in development and tests only, `.keyring(Keyring::ephemeral())`"), "{error}");
     }
 }

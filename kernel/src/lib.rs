@@ -9,8 +9,8 @@
 //!
 //! | layer | module | holds |
 //! |---|---|---|
-//! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets, text |
-//! | 2 | [`access`] | permissions as types, roles, the plans, entitlements, [`Grant`] and [`Can`] |
+//! | 1 | [`base`] | ids, errors and refusals, clock, context, actor, pages and cursors, secrets and the keyring, text |
+//! | 2 | [`access`] | permissions as types, roles, the plans, entitlements, [`Authority`], [`Grant`] and [`Can`] |
 //! | 3 | [`identity`] | accounts, passwords, sessions, API keys |
 //! | 3 | [`tenancy`] | workspaces, their members and invites |
 //! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |
@@ -62,7 +62,8 @@ pub use base::actor::Actor;
 pub use base::ctx::Ctx;
 pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
 pub use base::id::Id;
-pub use base::{actor, clock, ctx, error, id, idempotency, json, page, request, response, secret, text};
+pub use base::keyring::Keyring;
+pub use base::{actor, clock, ctx, error, id, idempotency, json, keyring, page, request, response, secret, text};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;

@@ -13,7 +13,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use saas_kernel::clock::{Clock, SystemClock};
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::{BoxError, Kernel, ProductConfig};
+use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem};
 use serde_json::{Value, json};
@@ -142,7 +142,8 @@ pub fn settings(db: &TestDb) -> Settings {
         trusted_proxies: String::new(),
         config: concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/reference/product.config.yaml").into(),
         stripe_webhook_secrets: vec![WEBHOOK_SECRET.to_owned()],
-        signing_key: None,
+        keyring: Keyring::ephemeral(),
+        shutdown_delay: None,
         databases: Some(Databases { app: db.app_url(), system: db.system_url() }),
         pool: PgOptions::app(),
         dev_mail: Some(MemoryMailer::default()),

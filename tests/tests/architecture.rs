@@ -63,6 +63,7 @@ fn the_http_adapter_uses_lower_floors_only() -> TestResult {
     let floors = [
         // What all share.
         ("settings", 1),
+        ("shutdown", 1),
         ("state", 1),
         ("error", 1),
         // What requests and responses are made of.

@@ -133,7 +133,7 @@ async fn grant_of(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_pool_is_said_quickly() -> TestResult {
     let app = TestApp::start_with(|settings| {
-        settings.pool = PgOptions { max_connections: 2, share: Some(2), acquire_timeout: Duration::from_millis(300) };
+        settings.pool = PgOptions::app().max_connections(2).share(2).acquire_timeout(Duration::from_millis(300));
     })
     .await?;
     let ada = app.sign_up("Ada").await?;
@@ -169,8 +169,11 @@ async fn postgres_going_away_is_said_and_survived() -> TestResult {
     let directory = tempfile::tempdir()?;
     std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let data_dir = directory.path().join("data");
-    let options =
-        |port| LocalPostgresOptions { data_dir: Some(data_dir.clone()), port, ..LocalPostgresOptions::default() };
+    let options = |port| {
+        let mut options = LocalPostgresOptions::default().data_dir(&data_dir);
+        options.port = port;
+        options
+    };
     let postgres = LocalPostgres::start(options(None)).await?;
     let port = postgres.port();
     let admin = postgres.superuser_url("postgres");

@@ -16,7 +16,7 @@ const WAITING: &str =
 
 /// Four connections, of which a workspace has two.
 async fn app(patience: Duration) -> Result<TestApp, BoxError> {
-    let pool = PgOptions { max_connections: 4, share: None, acquire_timeout: patience };
+    let pool = PgOptions::app().max_connections(4).acquire_timeout(patience);
     TestApp::start_on(patient_db().await?, |settings| settings.pool = pool).await
 }
 
@@ -113,7 +113,7 @@ async fn a_person_whose_own_calls_are_stuck_leaves_connections_to_the_others() -
 /// Before anybody is known, calls count in the share of their address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_whose_sign_ups_are_stuck_leaves_connections_to_the_others() -> TestResult {
-    let pool = PgOptions { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(60) };
+    let pool = PgOptions::app().max_connections(4).acquire_timeout(Duration::from_secs(60));
     let app = TestApp::start_on(patient_db().await?, |settings| {
         settings.pool = pool;
         settings.trusted_proxies = "127.0.0.1/32".to_owned();

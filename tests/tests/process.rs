@@ -9,7 +9,9 @@ use tokio::process::{Child, Command};
 
 fn reference(command: &str) -> Command {
     let mut reference = Command::new(env!("CARGO_BIN_EXE_reference-under-test"));
-    for name in ["DATABASE_URL", "SYSTEM_DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "APP_URL", "SIGNING_KEY", "RUST_LOG"] {
+    for name in
+        ["DATABASE_URL", "SYSTEM_DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "APP_URL", "KERNEL_SECRETS", "RUST_LOG"]
+    {
         reference.env_remove(name);
     }
     reference.arg(command).kill_on_drop(true);
@@ -102,9 +104,19 @@ async fn commands_and_settings_that_do_not_work_say_what_to_do() -> TestResult {
                 ("SYSTEM_DATABASE_URL", "postgres://kernel_system@127.0.0.1:1/x"),
                 ("STRIPE_WEBHOOK_SECRET", "whsec_x"),
             ],
+            "KERNEL_SECRETS is not set; set it to what `openssl rand -hex 32` prints",
+        ),
+        (
+            "serve",
+            vec![
+                ("DATABASE_URL", "postgres://kernel_app@127.0.0.1:1/x"),
+                ("SYSTEM_DATABASE_URL", "postgres://kernel_system@127.0.0.1:1/x"),
+                ("STRIPE_WEBHOOK_SECRET", "whsec_x"),
+                ("KERNEL_SECRETS", "0123456789abcdef0123456789abcdef"),
+            ],
             "APP_URL is not set",
         ),
-        ("serve", vec![("SIGNING_KEY", "short")], "at least 32 characters"),
+        ("serve", vec![("KERNEL_SECRETS", "short")], "KERNEL_SECRETS: secret 1 has 5 characters and needs at least 32"),
     ] {
         let output = reference(command).envs(environment).output().await?;
         let error = String::from_utf8_lossy(&output.stderr);
@@ -122,7 +134,7 @@ async fn with_a_database_of_its_own_it_shows_no_mail() -> TestResult {
         .env("SYSTEM_DATABASE_URL", db.system_url())
         .env("STRIPE_WEBHOOK_SECRET", "whsec_x")
         .env("APP_URL", "https://app.example.com")
-        .env("SIGNING_KEY", "0123456789abcdef0123456789abcdef")
+        .env("KERNEL_SECRETS", "0123456789abcdef0123456789abcdef")
         .env("APP_ADDR", "127.0.0.1:0")
         .stdout(Stdio::piped())
         .spawn()?;

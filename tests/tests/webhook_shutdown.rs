@@ -24,7 +24,7 @@ async fn serve(db: &TestDb) -> Result<(Child, Caller), BoxError> {
         .env("SYSTEM_DATABASE_URL", db.system_url())
         .env("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
         .env("APP_URL", "http://127.0.0.1")
-        .env("SIGNING_KEY", "0123456789abcdef0123456789abcdef")
+        .env("KERNEL_SECRETS", "0123456789abcdef0123456789abcdef")
         .env("APP_ADDR", "127.0.0.1:0")
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -109,7 +109,7 @@ async fn grant() -> Result<Arc<Grant>> {
     let config = ProductConfig::parse("brand: { name: Bench }\nplans: [{ key: free, name: Free }]")?;
     let db = TestDb::new(&Migrations::kernel()).await?;
     let store = db.store().await?;
-    let kernel = Kernel::builder(config).store(store.clone()).build()?;
+    let kernel = Kernel::builder(config).store(store.clone()).keyring(saas_kernel::Keyring::ephemeral()).build()?;
     db.system().await?.sync_catalog(kernel.catalog()).await?;
     let (email, password) = ("ada@example.com", "correct horse battery");
     let account = NewAccount::parse(email, password, "Ada")?;

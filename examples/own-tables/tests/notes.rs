@@ -6,7 +6,7 @@ use saas_kernel::identity::authenticate::Keep;
 use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
-use saas_kernel::{BoxError, Ctx, Kernel, ProductConfig, Proof, Store, StoreError};
+use saas_kernel::{BoxError, Ctx, Kernel, Keyring, ProductConfig, Proof, Store, StoreError};
 use saas_kernel_postgres::testing::{TestDb, assert_tenant_isolation};
 use saas_kernel_postgres::{CatalogOutcome, Migrations};
 
@@ -27,7 +27,12 @@ async fn no_workspace_reaches_anothers_notes() -> Result<(), BoxError> {
 async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(), BoxError> {
     let db = TestDb::new(&Migrations::kernel().product(&MIGRATIONS)).await?;
     let (store, config) = (db.store().await?, ProductConfig::parse(CONFIG)?);
-    let kernel = Kernel::builder(config).store(store.clone()).permissions(PERMISSIONS).hooks(Notebook).build()?;
+    let kernel = Kernel::builder(config)
+        .store(store.clone())
+        .keyring(Keyring::ephemeral())
+        .permissions(PERMISSIONS)
+        .hooks(Notebook)
+        .build()?;
     assert_eq!(db.system().await?.sync_catalog(kernel.catalog()).await?, CatalogOutcome::Applied { number: 1 });
 
     let ctx = || Ctx::at(kernel.now());

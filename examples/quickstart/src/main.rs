@@ -1,9 +1,9 @@
 //! The kernel's API and a table of your own, on a private Postgres that ends with the process: `cargo run -p quickstart`.
 
-use axum::extract::State;
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::{BoxError, Kernel, ProductConfig, permissions};
-use saas_kernel_axum::{Allow, ApiError, Created, HttpSettings, Json, OpenApiRouter, View, app, routes, serve};
+use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig, permissions};
+use saas_kernel_axum::axum::extract::State;
+use saas_kernel_axum::{Allow, ApiError, Created, HttpSettings, Json, OpenApiRouter, View, app, routes, serve, utoipa};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgResult, PgStore};
 
@@ -50,6 +50,7 @@ async fn main() -> Result<(), BoxError> {
     let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
         .store(store.clone())
         .system(system.clone())
+        .keyring(Keyring::ephemeral())
         .permissions(PERMISSIONS)
         .mailer(mail.clone())
         .build()?;

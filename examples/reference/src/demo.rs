@@ -20,8 +20,7 @@ use crate::{PRODUCT_MIGRATIONS, app, kernel, say};
 pub async fn run() -> Result<(), BoxError> {
     say("# A fresh app on a fresh, private Postgres\n");
     let settings = Settings::demonstration("127.0.0.1:0");
-    let postgres =
-        LocalPostgres::start(LocalPostgresOptions { durable: true, ..LocalPostgresOptions::default() }).await?;
+    let postgres = LocalPostgres::start(LocalPostgresOptions::default().durable(true)).await?;
     let admin = postgres.superuser_url("postgres");
     create_roles(&admin).await?;
     Migrations::kernel().product(&PRODUCT_MIGRATIONS).run(&admin).await?;

@@ -43,10 +43,5 @@ async fn start(settings: &Settings) -> Result<LocalPostgres, BoxError> {
 }
 
 async fn open(data_dir: PathBuf) -> Result<LocalPostgres, LocalPostgresError> {
-    LocalPostgres::start(LocalPostgresOptions {
-        data_dir: Some(data_dir),
-        durable: true,
-        ..LocalPostgresOptions::default()
-    })
-    .await
+    LocalPostgres::start(LocalPostgresOptions::default().data_dir(data_dir).durable(true)).await
 }

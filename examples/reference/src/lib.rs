@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod projects;
 pub mod seed;
 pub mod settings;
+pub mod start;
 
 use std::io::Write;
 
@@ -53,17 +54,14 @@ pub async fn serve() -> Result<(), BoxError> {
 /// Builds the kernel from the settings.
 pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<Kernel, BoxError> {
     let builder = Kernel::builder(ProductConfig::load(&settings.config)?)
+        .keyring(settings.keyring.clone())
         .store(store)
         .system(system)
         .permissions(projects::PERMISSIONS)
         .billing(StripeBilling::new(settings.stripe_webhook_secrets.clone())?)
         .hooks(hooks::Tracker);
-    let builder = match settings.dev_mail.clone() {
+    Ok(match settings.dev_mail.clone() {
         Some(mailer) => builder.mailer(mailer),
-        None => builder,
-    };
-    Ok(match settings.signing_key.clone() {
-        Some(key) => builder.signing_key(key),
         None => builder,
     }
     .build()?)
@@ -71,7 +69,10 @@ pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<K
 
 /// Builds the app: the kernel's API and the product's.
 pub fn app(kernel: &Kernel, store: PgStore, settings: &Settings) -> Result<App, BoxError> {
-    let app = saas_kernel_axum::app(kernel, settings.http()?).workspace_routes(projects::routes(store));
+    let app = saas_kernel_axum::app(kernel, settings.http()?)
+        .workspace_routes(projects::routes(store.clone()))
+        .user_routes(start::user_routes(store))
+        .public_routes(start::public_routes());
     Ok(match settings.dev_mail.clone() {
         Some(mailer) => app.dev_mail(mailer),
         None => app,

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use saas_kernel::BoxError;
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::secret::SigningKey;
+use saas_kernel::{BoxError, Keyring};
 use saas_kernel_axum::HttpSettings;
 use saas_kernel_postgres::PgOptions;
 
@@ -24,8 +23,10 @@ pub struct Settings {
     pub config: PathBuf,
     /// `STRIPE_WEBHOOK_SECRET`: secrets of the webhook endpoint; several, separated by commas, while one is rotated.
     pub stripe_webhook_secrets: Vec<String>,
-    /// `SIGNING_KEY`: key that signs cursors.
-    pub signing_key: Option<SigningKey>,
+    /// `KERNEL_SECRETS`: secrets that sign cursors and encrypt what is stored reversibly, the current one first.
+    pub keyring: Keyring,
+    /// `SHUTDOWN_DELAY`: how long connections are still accepted after SIGTERM; `None` for the default.
+    pub shutdown_delay: Option<Duration>,
     /// `DATABASE_URL` and `SYSTEM_DATABASE_URL`; `None` starts a private Postgres.
     pub databases: Option<Databases>,
     /// `POOL` and `POOL_WAIT`: options of the pool for requests.
@@ -59,35 +60,37 @@ impl Settings {
             (None, Some(_)) => required("STRIPE_WEBHOOK_SECRET", "whsec_… of the endpoint in Stripe's dashboard")?,
         };
         let stripe_webhook_secrets = stripe_webhook_secret.split(',').map(|secret| secret.trim().to_owned()).collect();
-        let signing_key = optional("SIGNING_KEY")
-            .map(|text| {
-                SigningKey::from_text(&text)
-                    .ok_or("SIGNING_KEY must have at least 32 characters, such as `openssl rand -hex 32` gives")
-            })
-            .transpose()?;
-        // In production neither has a usable default: cookies would lack `Secure`, and cursors would end with the process.
+        // In production neither has a usable default: what is encrypted would be lost with the process, and cookies would lack
+        // `Secure`.
+        let keyring = match (optional("KERNEL_SECRETS"), &databases) {
+            (Some(text), _) => Keyring::from_text(&text).map_err(|error| format!("KERNEL_SECRETS: {error}"))?,
+            (None, None) => Keyring::ephemeral(),
+            (None, Some(_)) => {
+                let example = "what `openssl rand -hex 32` prints; every copy of the app needs the same";
+                Keyring::from_text(&required("KERNEL_SECRETS", example)?)?
+            }
+        };
         let public_url = match (optional("APP_URL"), &databases) {
             (Some(url), _) => url,
             (None, None) => format!("http://{address}"),
             (None, Some(_)) => required("APP_URL", "https://app.example.com, where people reach the app")?,
         };
-        if databases.is_some() && signing_key.is_none() {
-            required("SIGNING_KEY", "what `openssl rand -hex 32` gives; every copy of the app needs the same one")?;
-        }
         let mut pool = PgOptions::app();
         if let Some(size) = optional("POOL") {
             pool.max_connections = size.parse().map_err(|_| "POOL must be a number of connections")?;
         }
         if let Some(seconds) = optional("POOL_WAIT") {
-            let wait = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            pool.acquire_timeout = wait.ok_or("POOL_WAIT must be a number of seconds")?;
+            pool.acquire_timeout = duration("POOL_WAIT", &seconds)?;
         }
+        let shutdown_delay =
+            optional("SHUTDOWN_DELAY").map(|seconds| duration("SHUTDOWN_DELAY", &seconds)).transpose()?;
         Ok(Self {
             public_url,
             trusted_proxies: optional("TRUSTED_PROXIES").unwrap_or_default(),
             config: optional("PRODUCT_CONFIG").map_or_else(default_config, PathBuf::from),
             stripe_webhook_secrets,
-            signing_key,
+            keyring,
+            shutdown_delay,
             dev_mail: databases.is_none().then(MemoryMailer::default),
             databases,
             pool,
@@ -103,7 +106,8 @@ impl Settings {
             trusted_proxies: String::new(),
             config: default_config(),
             stripe_webhook_secrets: vec![DEMO_WEBHOOK_SECRET.to_owned()],
-            signing_key: None,
+            keyring: Keyring::ephemeral(),
+            shutdown_delay: None,
             databases: None,
             pool: PgOptions::app(),
             dev_mail: Some(MemoryMailer::default()),
@@ -111,13 +115,20 @@ impl Settings {
     }
 
     pub fn http(&self) -> Result<HttpSettings, BoxError> {
-        Ok(HttpSettings::new(&self.public_url)?.trust_proxies(&self.trusted_proxies)?)
+        let mut http = HttpSettings::new(&self.public_url)?.trust_proxies(&self.trusted_proxies)?;
+        http.shutdown_delay = self.shutdown_delay.unwrap_or(http.shutdown_delay);
+        Ok(http)
     }
 }
 
 fn default_config() -> PathBuf {
     // Beside the manifest during development; a deployment sets `PRODUCT_CONFIG`.
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/product.config.yaml"))
+}
+
+fn duration(name: &str, seconds: &str) -> Result<Duration, BoxError> {
+    let duration = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| format!("{name} must be a number of seconds").into())
 }
 
 fn optional(name: &str) -> Option<String> {

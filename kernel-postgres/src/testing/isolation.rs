@@ -57,6 +57,7 @@ const ACCEPTED: &[(&str, &str)] = &[
 
 /// An attempt that succeeded or could not be made, or a finding of the doctor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Leak {
     /// Name of the table or view, such as `app.tasks`; for a finding its object, such as `policy anyone ON app.tasks`.
     pub table: String,
@@ -84,6 +85,7 @@ impl fmt::Display for Leak {
 
 /// The attempts that were made, if none succeeded and the doctor found nothing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct IsolationReport {
     /// Names of the tenant tables.
     pub tables: Vec<String>,
@@ -99,6 +101,7 @@ impl fmt::Display for IsolationReport {
 
 /// Why isolation is not proven. `Debug` shows the same text, because a test that returns the error prints it.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum IsolationError {
     /// Attempts that succeeded or could not be made, and findings of the doctor.
     #[error("workspaces are not isolated:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]

@@ -29,6 +29,7 @@ pub use self::error::LocalPostgresError;
 
 /// How to run a local cluster. The default is a throwaway one on a free port.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LocalPostgresOptions {
     /// Where the cluster is kept. It is created if the directory is missing or empty, and never
     /// removed. It cannot be a mount point itself, but can lie in one.
@@ -61,6 +62,50 @@ impl Default for LocalPostgresOptions {
             max_connections: 100,
             start_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl LocalPostgresOptions {
+    /// Sets where the cluster is kept.
+    #[must_use]
+    pub fn data_dir(mut self, data_dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(data_dir.into());
+        self
+    }
+
+    /// Sets whether a commit survives a crash of the machine.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Sets the TCP port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Adds a setting of Postgres.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how many clients can be connected at once.
+    #[must_use]
+    pub fn max_connections(mut self, max_connections: u16) -> Self {
+        self.max_connections = max_connections;
+        self
+    }
+
+    /// Sets how long the server may take to accept connections.
+    #[must_use]
+    pub fn start_timeout(mut self, start_timeout: Duration) -> Self {
+        self.start_timeout = start_timeout;
+        self
     }
 }
 

@@ -31,22 +31,12 @@ impl BillingProvider for Payments {
 pub(crate) fn event(since: DateTime<Utc>, workspaces: &[WorkspaceId], nth: usize, event: &Event) -> ProviderEvent {
     let workspace = workspaces[event.workspace];
     let as_of = since + TimeDelta::seconds(event.second);
-    let fact = SubscriptionFact {
-        provider_subscription: format!("sub_{workspace}"),
-        provider_customer: format!("cus_{workspace}"),
-        workspace: Some(workspace),
-        status: Status::parse(event.status),
-        items: vec![SubscriptionItem {
-            price: event.price.to_owned(),
-            lookup_key: None,
-            quantity: Some(nth as u64),
-            period: (as_of, as_of + TimeDelta::days(30)),
-        }],
-        cancel_at: None,
-        ended_at: None,
-        as_of,
-        change: if nth == 0 { Change::Began } else { Change::Changed },
-    };
+    let (status, change) = (Status::parse(event.status), if nth == 0 { Change::Began } else { Change::Changed });
+    let (subscription, customer) = (format!("sub_{workspace}"), format!("cus_{workspace}"));
+    let mut fact = SubscriptionFact::new(subscription, customer, status, change, as_of);
+    let mut item = SubscriptionItem::new(event.price, (as_of, as_of + TimeDelta::days(30)));
+    item.quantity = Some(nth as u64);
+    (fact.workspace, fact.items) = (Some(workspace), vec![item]);
     let (id, payload) = (format!("evt_{workspace}_{nth}"), json!({ "fact": fact, "workspace": workspace.uuid() }));
-    ProviderEvent { id, kind: "subscription".to_owned(), created_at: as_of, payload }
+    ProviderEvent::new(id, "subscription", as_of, payload)
 }

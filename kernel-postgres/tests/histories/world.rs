@@ -23,7 +23,7 @@ use saas_kernel::tenancy::invites::{Invited, NewInvite};
 use saas_kernel::tenancy::members::NewMembership;
 use saas_kernel::tenancy::workspaces::{self, WorkspaceCreation};
 use saas_kernel::{
-    BoxError, Call, Ctx, Error, Grant, Kernel, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes,
+    BoxError, Call, Ctx, Error, Grant, Kernel, Keyring, ProductConfig, Proof, Refusal, Store, StoreError, Tx, codes,
 };
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem, PgTx};
@@ -259,11 +259,12 @@ pub(crate) fn nobody() -> Refusal {
 
 /// Small, so that callers wait for connections too; patient, so that a loaded machine is no failure.
 fn pool() -> PgOptions {
-    PgOptions { max_connections: 8, share: Some(6), acquire_timeout: std::time::Duration::from_secs(30) }
+    PgOptions::app().max_connections(8).share(6).acquire_timeout(std::time::Duration::from_secs(30))
 }
 
 fn kernel(store: &PgStore, system: &PgSystem, ahead: TimeDelta) -> Result<Kernel> {
     Ok(Kernel::builder(ProductConfig::parse(CONFIG)?)
+        .keyring(Keyring::ephemeral())
         .permissions(PERMISSIONS)
         .store(store.clone())
         .system(system.clone())

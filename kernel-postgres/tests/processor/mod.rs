@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use saas_kernel::billing::processor::Processor;
 use saas_kernel::billing::provider::{BillingFact, BillingProvider, Headers, ProviderEvent};
 use saas_kernel::clock::{Clock, SystemClock, TestClock};
-use saas_kernel::{Ctx, Kernel, ProductConfig, Refusal, StoreError, SystemStore, Tx, codes};
+use saas_kernel::{Ctx, Kernel, Keyring, ProductConfig, Refusal, StoreError, SystemStore, Tx, codes};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgStore, PgSystem};
 use serde_json::{Value, json};
@@ -93,6 +93,7 @@ impl Inbox {
     /// A processor as the kernel makes it, with a short lease.
     pub(crate) fn processor(&self, provider: &Scripted) -> Result<Processor> {
         let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
+            .keyring(Keyring::ephemeral())
             .store(self.store.clone())
             .system(self.system.clone())
             .billing(provider.clone())
@@ -107,7 +108,7 @@ impl Inbox {
         self.clock.advance(TimeDelta::milliseconds(1));
         let (id, kind, created_at) = (id.to_owned(), kind.to_owned(), self.clock.now());
         let payload = json!({ "id": id });
-        processor.receive(&Ctx::at(created_at), &ProviderEvent { id, kind, created_at, payload }).await?;
+        processor.receive(&Ctx::at(created_at), &ProviderEvent::new(id, kind, created_at, payload)).await?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use saas_kernel::billing::provider::ProviderEvent;
 const PROVIDER: &str = "conformance";
 
 fn event(id: &str, created_at: DateTime<Utc>) -> ProviderEvent {
-    ProviderEvent { id: id.to_owned(), kind: "thing.happened".to_owned(), created_at, payload: json!({ "id": id }) }
+    ProviderEvent::new(id, "thing.happened", created_at, json!({ "id": id }))
 }
 
 async fn claim(world: &World, n: u32, at: DateTime<Utc>) -> Result<Vec<ClaimedEvent>, StoreError> {
@@ -59,7 +59,7 @@ pub(crate) async fn suite() -> Outcome {
     assert!(tx.inbox().receive(PROVIDER, &older, now).await?);
     drop(tx);
     let mut tx = world.system().await?;
-    let second_older = ProviderEvent { id: "evt_second".to_owned(), ..older.clone() };
+    let second_older = ProviderEvent::new("evt_second", &older.kind, older.created_at, older.payload.clone());
     for (event, provider, new) in [
         (&newer, PROVIDER, true),
         (&older, PROVIDER, true),

@@ -196,7 +196,7 @@ async fn revocations() -> Outcome {
 async fn events() -> Outcome {
     let world = World::new().await?;
     let now = world.now();
-    let event = ProviderEvent { id: "evt_1".to_owned(), kind: "x".to_owned(), created_at: now, payload: json!({}) };
+    let event = ProviderEvent::new("evt_1", "x", now, json!({}));
     let won = join_all((0..N).map(|_| async {
         let mut tx = world.system().await?;
         let new = tx.inbox().receive("conformance", &event, now).await?;

@@ -11,10 +11,14 @@ use saas_kernel::identity::lookups::SessionFound;
 use saas_kernel::identity::sessions::{NewSession, SessionLife};
 use saas_kernel::secret::Token;
 
-const LIFE: SessionLife = SessionLife { idle: TimeDelta::days(14), absolute: TimeDelta::days(20) };
+fn life() -> SessionLife {
+    let mut life = SessionLife::default();
+    (life.idle, life.absolute) = (TimeDelta::days(14), TimeDelta::days(20));
+    life
+}
 
 fn new(user: UserId, token: &Token, at: DateTime<Utc>) -> NewSession {
-    let (id, expires_at) = (SessionId::generate(at), LIFE.expires(at, at));
+    let (id, expires_at) = (SessionId::generate(at), life().expires(at, at));
     NewSession { id, user, token: token.hash(), created_at: at, expires_at, ip: None, user_agent: Some("x".into()) }
 }
 
@@ -24,7 +28,7 @@ async fn found(world: &World, token: &Token, at: DateTime<Utc>) -> Result<Option
 
 async fn touch(world: &World, by: &Person, session: &NewSession, at: DateTime<Utc>) -> Result<(), BoxError> {
     let mut tx = world.own(by).await?;
-    tx.sessions().touch(session.user, session.id, at, LIFE).await?;
+    tx.sessions().touch(session.user, session.id, at, life()).await?;
     Ok(tx.commit().await?)
 }
 
@@ -58,7 +62,7 @@ pub(crate) async fn suite() -> Outcome {
     touch(&world, &ada, &session, at + TimeDelta::days(10)).await?;
     let later = found(&world, &token, end).await?.ok_or("it lasts longer")?;
     assert_eq!(later.seen_at, (at + TimeDelta::days(10)).trunc_subsecs(6));
-    let last = (at + LIFE.absolute).trunc_subsecs(6);
+    let last = (at + life().absolute).trunc_subsecs(6);
     assert!(found(&world, &token, last - tick).await?.is_some());
     assert_eq!(found(&world, &token, last).await?, None, "never beyond its absolute end");
     touch(&world, &ada, &session, at + TimeDelta::days(2)).await?;

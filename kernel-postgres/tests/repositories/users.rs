@@ -27,7 +27,7 @@ pub(crate) async fn suite() -> Outcome {
     assert_eq!(world.system().await?.users().find(ada.user()).await?, Some(found), "the system sees everybody");
 
     // Times come back as they went in, in microseconds.
-    let ctx = Ctx { now: "2026-03-04T05:06:07.123456789Z".parse()?, ..world.ctx() };
+    let ctx = Ctx::at("2026-03-04T05:06:07.123456789Z".parse()?);
     let prepared = world.prepare(ctx.clone(), "Precise").await?;
     world.sign_up(&prepared).await?.ok_or("a free address")?;
     let mut tx = world.system().await?;

@@ -23,6 +23,7 @@ use saas_kernel::identity::sessions::Session;
 use saas_kernel::identity::sign_up::{NewAccount, SignUp};
 use saas_kernel::identity::users::Email;
 use saas_kernel::kernel::Kernel;
+use saas_kernel::keyring::Keyring;
 use saas_kernel::page::PageRequest;
 use saas_kernel::secret::Token;
 use saas_kernel::store::{Proof, Store, SystemStore, Tx};
@@ -77,6 +78,7 @@ impl World {
         let (store, system) = (db.store().await?, db.system().await?);
         let clock = Arc::new(TestClock::at(SystemClock.now()));
         let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
+            .keyring(Keyring::ephemeral())
             .store(store.clone())
             .system(system.clone())
             .clock(clock.clone())

@@ -30,7 +30,7 @@ fn parsed(event: &Value) -> Result<ProviderEvent, String> {
 fn an_event_is_kept_whole() {
     let found = parsed(&event()).unwrap();
     let created_at = "2026-11-01T00:00:00Z".parse().unwrap();
-    assert_eq!(found, ProviderEvent { id: "evt_1".into(), kind: "invoice.paid".into(), created_at, payload: event() });
+    assert_eq!(found, ProviderEvent::new("evt_1", "invoice.paid", created_at, event()));
 }
 
 #[test]

@@ -60,6 +60,7 @@ pub struct Price {
 /// Billing interval of a price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Interval {
     /// Billed every month.
     Month,
@@ -70,6 +71,7 @@ pub enum Interval {
 /// How much of its plan a workspace may use, given the state of its subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Access {
     /// The whole plan.
     Full,
@@ -126,6 +128,7 @@ pub struct Catalog {
 
 /// An error in the configured plans.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct CatalogProblem {
     /// Index of the plan that is wrong.
     pub plan: usize,

@@ -147,12 +147,12 @@ impl Grant {
     /// # Errors
     /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), &self.authority.policy.signing_key)
+        PageRequest::parse(query, &self.list_context(list), &self.authority.policy.cursors)
     }
 
     /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), &self.authority.policy.signing_key)
+        page.next_cursor(&self.list_context(list), &self.authority.policy.cursors)
     }
 
     fn list_context(&self, list: &str) -> String {
@@ -187,6 +187,7 @@ impl<P> Deref for Can<P> {
 
 /// Why a caller has a permission, or does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Name of the permission.
     pub permission: &'static str,

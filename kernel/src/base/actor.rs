@@ -8,6 +8,7 @@ use crate::base::id::{ApiKeyId, Id, UserId};
 
 /// Who performs an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
 pub enum Actor {
     /// A signed-in person.
     User(UserId),
@@ -52,6 +53,7 @@ impl Actor {
 
 /// An actor as read back from the database and shown in the API: `{"type": "user", "id": "usr_…"}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ActorRef {
     /// Type of the actor; see [`Actor::kind`].
     #[serde(rename = "type")]

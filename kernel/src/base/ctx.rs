@@ -10,6 +10,7 @@ use crate::base::request::RequestHead;
 
 /// Context of one request, job or command.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Ctx {
     /// Time at which the call began. All rows that the call writes have this time.
     pub now: DateTime<Utc>,
@@ -43,7 +44,12 @@ impl Ctx {
 
     /// Context for jobs, commands and tests, which have no client.
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self { now, request_id: RequestId::generate(now).to_string().into(), ip: None, user_agent: None }
+        Self::new(now, RequestId::generate(now).to_string())
+    }
+
+    /// Context of a call with this request id. Set the other fields afterwards.
+    pub fn new(now: DateTime<Utc>, request_id: impl Into<Arc<str>>) -> Self {
+        Self { now, request_id: request_id.into(), ip: None, user_agent: None }
     }
 }
 

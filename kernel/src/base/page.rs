@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base::error::{Refusal, codes};
-use crate::base::secret::SigningKey;
+use crate::base::keyring::NamedSecret;
 
 /// Largest page size.
 pub const MAX_LIMIT: u32 = 100;
@@ -45,7 +45,7 @@ pub struct PageRequest {
 
 impl PageRequest {
     /// Parses a caller's parameters. `context` names the list, the workspace and the filters; a cursor is valid only for it.
-    pub(crate) fn parse(query: &PageQuery, context: &str, key: &SigningKey) -> Result<Self, Refusal> {
+    pub(crate) fn parse(query: &PageQuery, context: &str, key: &NamedSecret) -> Result<Self, Refusal> {
         let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Refusal::field("limit", format!("must be between 1 and {MAX_LIMIT}")));
@@ -90,7 +90,7 @@ impl<T> Page<T> {
     }
 
     /// Signed cursor of the next page, valid for `context` only.
-    pub(crate) fn next_cursor(&self, context: &str, key: &SigningKey) -> Option<String> {
+    pub(crate) fn next_cursor(&self, context: &str, key: &NamedSecret) -> Option<String> {
         self.next.map(|position| seal(&position, context, key))
     }
 }
@@ -98,7 +98,7 @@ impl<T> Page<T> {
 const MAC: usize = 16;
 const PLAIN: usize = 24;
 
-fn seal(position: &Position, context: &str, key: &SigningKey) -> String {
+fn seal(position: &Position, context: &str, key: &NamedSecret) -> String {
     let mut bytes = [0u8; PLAIN + MAC];
     let (plain, mac) = bytes.split_at_mut(PLAIN);
     let (at, id) = plain.split_at_mut(8);
@@ -111,7 +111,7 @@ fn seal(position: &Position, context: &str, key: &SigningKey) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn open(text: &str, context: &str, key: &SigningKey) -> Result<Position, Refusal> {
+fn open(text: &str, context: &str, key: &NamedSecret) -> Result<Position, Refusal> {
     let refusal = || {
         Refusal::new(
             &codes::INVALID_CURSOR,
@@ -132,10 +132,11 @@ fn open(text: &str, context: &str, key: &SigningKey) -> Result<Position, Refusal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::keyring::Keyring;
     use proptest::prelude::*;
 
-    fn key() -> SigningKey {
-        SigningKey::from_text("0123456789abcdef0123456789abcdef").unwrap()
+    fn key() -> NamedSecret {
+        Keyring::from_text("0123456789abcdef0123456789abcdef").unwrap().secret("cursors")
     }
 
     #[test]
@@ -147,6 +148,9 @@ mod tests {
         };
         assert_eq!(parse(&cursor, "projects/ws_a").unwrap().after, Some(position));
         assert_eq!(parse(&cursor, "projects/ws_b").unwrap_err().code(), "invalid_cursor");
+        let rotated = Keyring::from_text("fedcba9876543210fedcba9876543210,0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(open(&cursor, "projects/ws_a", &rotated.secret("cursors")).unwrap(), position);
+        assert!(open(&cursor, "projects/ws_a", &rotated.secret("other")).is_err());
         assert_eq!(parse("AAAA", "projects/ws_a").unwrap_err().code(), "invalid_cursor");
         assert_eq!(parse("\u{0}", "projects/ws_a").unwrap_err().code(), "invalid_cursor");
         for limit in [0, 101] {

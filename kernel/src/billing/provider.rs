@@ -11,6 +11,7 @@ pub type Headers<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
 /// A billing event whose signature was verified.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct ProviderEvent {
     /// The provider's id of the event; the same for every delivery of it.
     pub id: String,
@@ -20,6 +21,13 @@ pub struct ProviderEvent {
     pub created_at: DateTime<Utc>,
     /// The whole event, as received.
     pub payload: Value,
+}
+
+impl ProviderEvent {
+    /// Creates the event that an adapter has verified.
+    pub fn new(id: impl Into<String>, kind: impl Into<String>, created_at: DateTime<Utc>, payload: Value) -> Self {
+        Self { id: id.into(), kind: kind.into(), created_at, payload }
+    }
 }
 
 /// A webhook request as a provider sends it; for tests and demonstrations that act as the provider.
@@ -40,6 +48,7 @@ impl Delivery {
 
 /// Meaning of a billing event.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum BillingFact {
     /// The current state of a subscription.
     Subscription(Box<SubscriptionFact>),

@@ -18,6 +18,7 @@ pub use flow::{Current, current};
 /// Status of a subscription, named as in Stripe; other providers' statuses are mapped to it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Status {
     /// In its trial period.
     Trialing,
@@ -119,6 +120,7 @@ pub struct Subscription {
 
 /// A priced item of a provider's subscription.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SubscriptionItem {
     /// The provider's price id.
     pub price: String,
@@ -128,6 +130,13 @@ pub struct SubscriptionItem {
     pub quantity: Option<u64>,
     /// Start and end of the paid period.
     pub period: (DateTime<Utc>, DateTime<Utc>),
+}
+
+impl SubscriptionItem {
+    /// Creates an item of this price and paid period, without lookup key and metered.
+    pub fn new(price: impl Into<String>, period: (DateTime<Utc>, DateTime<Utc>)) -> Self {
+        Self { price: price.into(), lookup_key: None, quantity: None, period }
+    }
 }
 
 /// Kind of change that a fact reports. Of two facts of the same second, the later in this order wins.
@@ -144,6 +153,7 @@ pub enum Change {
 
 /// State of a subscription at one time, as reported by the provider.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SubscriptionFact {
     /// The provider's id of the subscription.
     pub provider_subscription: String,
@@ -163,6 +173,29 @@ pub struct SubscriptionFact {
     pub as_of: DateTime<Utc>,
     /// Kind of change that the fact reports.
     pub change: Change,
+}
+
+impl SubscriptionFact {
+    /// Creates a fact about this subscription of this customer, as of this time, without items. Set the other fields afterwards.
+    pub fn new(
+        provider_subscription: impl Into<String>,
+        provider_customer: impl Into<String>,
+        status: Status,
+        change: Change,
+        as_of: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            provider_subscription: provider_subscription.into(),
+            provider_customer: provider_customer.into(),
+            workspace: None,
+            status,
+            items: Vec::new(),
+            cancel_at: None,
+            ended_at: None,
+            as_of,
+            change,
+        }
+    }
 }
 
 /// Result of applying a fact.

@@ -34,6 +34,7 @@ impl Quota {
 
 /// The calls that share a quota.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
 pub enum Bucket {
     /// Sign-ins from one address.
     LoginIp,
@@ -50,6 +51,7 @@ pub enum Bucket {
 /// Quotas of all buckets; `None` disables one. In `product.config.yaml`: `5/minute`, `10/hour` or `off`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RateLimits {
     /// Sign-ins from one address.
     #[serde(deserialize_with = "quota")]

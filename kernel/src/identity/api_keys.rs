@@ -18,6 +18,7 @@ pub use flow::{create, list, revoke};
 /// Settings of API keys; `api_keys` in `product.config.yaml`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ApiKeySettings {
     /// Maximum number of keys of one workspace that are in force, 100 by default.
     #[serde(deserialize_with = "count")]

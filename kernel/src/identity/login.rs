@@ -40,6 +40,7 @@ impl Proof for VerifiedLogin {
 
 /// Result of signing in.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoggedIn {
     /// The account.
     pub user: User,

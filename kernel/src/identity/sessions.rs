@@ -55,12 +55,12 @@ impl Session {
     /// # Errors
     /// `invalid_cursor`; `validation_failed` if the limit is out of range.
     pub fn page(&self, list: &str, query: &PageQuery) -> Result<PageRequest, Refusal> {
-        PageRequest::parse(query, &self.list_context(list), &self.policy.signing_key)
+        PageRequest::parse(query, &self.list_context(list), &self.policy.cursors)
     }
 
     /// The cursor of the page after `page`, for the same `list`; `None` on the last page.
     pub fn next_cursor<T>(&self, list: &str, page: &Page<T>) -> Option<String> {
-        page.next_cursor(&self.list_context(list), &self.policy.signing_key)
+        page.next_cursor(&self.list_context(list), &self.policy.cursors)
     }
 
     fn list_context(&self, list: &str) -> String {
@@ -75,6 +75,7 @@ impl Session {
 /// How long sessions last; `sessions` in `product.config.yaml`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SessionLife {
     /// Time without use after which a session ends; `idle_days`, in days.
     #[serde(rename = "idle_days", deserialize_with = "days")]

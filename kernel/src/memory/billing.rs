@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::base::error::{Refusal, codes};
-use crate::base::secret::SigningKey;
+use crate::base::keyring::{Keyring, NamedSecret};
 use crate::base::text;
 use crate::billing::names::codes::SIGNATURE_INVALID;
 use crate::billing::provider::{BillingFact, BillingProvider, Delivery, Headers, ProviderEvent};
@@ -29,17 +29,7 @@ pub const SUBSCRIPTION: &str = "subscription";
 /// use saas_kernel::memory::billing::MemoryBilling;
 ///
 /// let (billing, now) = (MemoryBilling::default(), "2026-11-01T00:00:00Z".parse().unwrap());
-/// let fact = SubscriptionFact {
-///     provider_subscription: "sub_1".to_owned(),
-///     provider_customer: "cus_1".to_owned(),
-///     workspace: None,
-///     status: Status::Active,
-///     items: Vec::new(),
-///     cancel_at: None,
-///     ended_at: None,
-///     as_of: now,
-///     change: Change::Began,
-/// };
+/// let fact = SubscriptionFact::new("sub_1", "cus_1", Status::Active, Change::Began, now);
 /// // Send its headers and body to `/webhooks/memory`, and the app handles it like an event of a real provider.
 /// let delivery = billing.deliver(&MemoryBilling::event("evt_1", &fact), now);
 /// let event = billing.verify(&|name| delivery.header(name), &delivery.body, now)?;
@@ -47,11 +37,11 @@ pub const SUBSCRIPTION: &str = "subscription";
 /// # Ok::<(), saas_kernel::Refusal>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct MemoryBilling(SigningKey);
+pub struct MemoryBilling(NamedSecret);
 
 impl Default for MemoryBilling {
     fn default() -> Self {
-        Self(SigningKey::ephemeral())
+        Self(Keyring::ephemeral().secret("memory_billing"))
     }
 }
 

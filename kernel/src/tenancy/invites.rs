@@ -20,6 +20,7 @@ pub use flow::{Invited, accept, create, list, mail, revoke};
 /// Settings of invites; `invites` in `product.config.yaml`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct InviteSettings {
     /// Time after which an invite can no longer be accepted; `days`, 7 by default.
     #[serde(rename = "days", deserialize_with = "days")]

@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let command = arguments.next().ok_or("usage: with-postgres COMMAND…")?;
-    let options = LocalPostgresOptions { max_connections: 400, ..LocalPostgresOptions::default() };
+    let options = LocalPostgresOptions::default().max_connections(400);
     let postgres = LocalPostgres::start(options).await?;
     eprintln!("Postgres for the tests is at 127.0.0.1:{}", postgres.port());
     let url = postgres.superuser_url("postgres");

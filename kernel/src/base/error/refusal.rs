@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// Category of an error code; an adapter maps it to its protocol (HTTP: a status).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// The request is malformed, such as invalid JSON or UTF-8.
     Malformed,
@@ -41,6 +42,7 @@ pub enum Kind {
 
 /// A stable, documented error code. Products declare their own with [`codes!`](macro@crate::codes).
 #[derive(PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Code {
     /// Name of the code, as sent to clients. It never changes.
     pub name: &'static str,
@@ -48,6 +50,13 @@ pub struct Code {
     pub kind: Kind,
     /// What the caller can do about it.
     pub help: &'static str,
+}
+
+impl Code {
+    /// Declares a code. Use [`codes!`](macro@crate::codes), which also lists it.
+    pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self { name, kind, help }
+    }
 }
 
 /// Declares error codes, and a list of all of them.
@@ -65,7 +74,7 @@ macro_rules! codes {
     ($vis:vis $list:ident { $($name:ident = $text:literal, $kind:ident, $help:literal;)* }) => {
         $(#[doc = concat!("`", $text, "`: ", $help)]
         $vis static $name: $crate::base::error::Code =
-            $crate::base::error::Code { name: $text, kind: $crate::base::error::Kind::$kind, help: $help };)*
+            $crate::base::error::Code::new($text, $crate::base::error::Kind::$kind, $help);)*
         /// All codes declared here.
         $vis static $list: &[&$crate::base::error::Code] = &[$(&$name),*];
     };
@@ -91,6 +100,7 @@ pub mod codes {
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", MediaType, "Send `Content-Type: application/json`.";
         BUSY = "busy", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
         UNAVAILABLE = "unavailable", Unavailable, "Repeat the request after the seconds given in `Retry-After`.";
+        SHUTTING_DOWN = "shutting_down", Unavailable, "Send new connections to another copy of the app; this one still serves those that it has.";
         TIMEOUT = "timeout", Unavailable, "Repeat the request, or request less data at once.";
         INTERNAL = "internal", Internal, "Report the request id to support.";
     } }
@@ -98,11 +108,19 @@ pub mod codes {
 
 /// An invalid field of an input.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FieldError {
     /// Path of the field in the input, such as `items[2].name`.
     pub field: Cow<'static, str>,
     /// The rule that the value breaks, and what a valid value looks like.
     pub message: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// Creates the error of one field.
+    pub fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
 }
 
 /// An error that the caller can act on, with a stable code and a message.
@@ -128,7 +146,7 @@ impl Refusal {
 
     /// Creates a `validation_failed` refusal for one field.
     pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::fields(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::fields(vec![FieldError::new(field, message)])
     }
 
     /// Creates a `validation_failed` refusal for all invalid fields at once.

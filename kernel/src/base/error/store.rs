@@ -5,6 +5,7 @@ use crate::base::response::StoredResponse;
 
 /// Why the system of record did not do what it was asked to. The variants are meanings; the adapter's own error is the source.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// A uniqueness constraint was violated; holds the constraint's name.
     #[error("conflict on {0}")]

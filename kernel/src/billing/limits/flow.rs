@@ -26,6 +26,7 @@ pub async fn reserve(grant: &Grant, tx: &mut dyn Tx, limit: Limit, n: u32) -> Re
 
 /// Result of [`check_limit`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct LimitCheck {
     /// Whether one more is allowed.
     pub allowed: bool,
