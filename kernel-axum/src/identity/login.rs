@@ -67,7 +67,7 @@ async fn log_in(
 async fn log_out(State(api): State<Api>, session: SignedIn, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = cookie::token(&headers, api.http()) {
         let mut tx = api.kernel().store().begin(session.scope()).await?;
-        login::logout(&mut *tx, &token).await?;
+        login::logout(&session, &mut *tx, &token).await?;
         tx.commit().await?;
     }
     let cookie = cookie::clear(api.http()).map(|cookie| [(SET_COOKIE, cookie)]);

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
+use saas_kernel::ctx::traceparent;
 use saas_kernel::id::RequestId;
 use saas_kernel::{Ctx, Refusal, codes};
 use tracing::Instrument;
@@ -27,6 +28,7 @@ use crate::settings::HttpSettings;
 use crate::state::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub(crate) async fn edge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -71,7 +73,7 @@ fn timed_out(received: &BodyReceived, limit: Duration) -> Refusal {
     }
 }
 
-/// The context of the request: its time, its id and the client's address.
+/// The context of the request: its time, its id, its trace and the client's address.
 fn ctx(api: &Api, request: &Request) -> Ctx {
     let headers = request.headers();
     let now = api.kernel().now();
@@ -83,11 +85,17 @@ fn ctx(api: &Api, request: &Request) -> Ctx {
     });
     let request_id = sent.map_or_else(|| RequestId::generate(now).to_string().into(), Arc::from);
     let user_agent = text(USER_AGENT).map(|agent| agent.get(..400).unwrap_or(agent).into());
+    let mut contexts = headers.get_all(TRACEPARENT).iter();
+    let trace = match (contexts.next(), contexts.next()) {
+        (Some(context), None) => context.to_str().ok().and_then(traceparent),
+        _ => None, // several are as good as none (W3C Trace Context, "Multiple traceparent headers")
+    };
     Ctx {
         now,
         request_id,
         ip: Some(client_ip(peer, headers, &api.http().trusted_proxies)),
         user_agent,
+        trace,
         idempotency: None,
     }
 }

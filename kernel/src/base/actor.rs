@@ -45,6 +45,14 @@ impl Actor {
         }
     }
 
+    /// The person on whose behalf a staff member acts.
+    pub const fn acting_as(&self) -> Option<UserId> {
+        match self {
+            Actor::Staff { acting_as, .. } => Some(*acting_as),
+            Actor::User(_) | Actor::ApiKey(_) | Actor::System(_) => None,
+        }
+    }
+
     /// Id as shown in the API: `usr_…`, `key_…` or the name of the system part.
     pub fn label(&self) -> String {
         match self {

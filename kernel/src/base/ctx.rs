@@ -19,6 +19,8 @@ pub struct Ctx {
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`, at most 400 bytes.
     pub user_agent: Option<Arc<str>>,
+    /// Trace context of the request, as W3C `traceparent`; see [`traceparent`].
+    pub trace: Option<Arc<str>>,
     /// Idempotency key of the request, if the client sent one.
     pub idempotency: Option<Arc<IdempotencyKey>>,
 }
@@ -36,6 +38,7 @@ impl Ctx {
             request_id: RequestId::generate(now).to_string().into(),
             ip: None,
             user_agent: None,
+            trace: None,
             idempotency: None,
         }
     }
@@ -53,5 +56,55 @@ pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
         v4 => v4,
+    }
+}
+
+/// Parses a `traceparent` header: the trace context in the form of version 00, which later versions extend at its end; `None` if it
+/// is invalid (W3C Trace Context, "traceparent Header").
+///
+/// ```
+/// use saas_kernel::ctx::traceparent;
+/// let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// assert_eq!(traceparent(valid).as_deref(), Some(valid));
+/// assert_eq!(traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"), None);
+/// ```
+pub fn traceparent(header: &str) -> Option<Arc<str>> {
+    let (known, more) = header.split_at_checked(55)?;
+    let mut parts = known.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let valid = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let extended = version != "00" && more.starts_with('-');
+    let known_form = version != "ff" && !zero(trace) && !zero(parent) && (more.is_empty() || extended);
+    (valid && known_form).then(|| known.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::traceparent;
+
+    #[test]
+    fn a_trace_context_that_is_not_one_is_ignored() {
+        let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        let later = format!("01-{trace}-{parent}-01");
+        assert_eq!(traceparent(&format!("{later}-what-comes-later")).as_deref(), Some(&*later));
+        for bad in [
+            String::new(),
+            format!("00-{trace}-{parent}-01-more"),
+            format!("01-{trace}-{parent}-01more"),
+            format!("ff-{trace}-{parent}-01"),
+            format!("00-{}-{parent}-01", "0".repeat(32)),
+            format!("00-{trace}-{}-01", "0".repeat(16)),
+            format!("00-{}-{parent}-01", trace.to_uppercase()),
+            format!("00-{trace}-{parent}-0g"),
+            format!("00-{trace}-{parent}01"),
+            format!("00_{trace}-{parent}-01"),
+            "ü".repeat(30),
+        ] {
+            assert_eq!(traceparent(&bad), None, "{bad:?}");
+        }
     }
 }
