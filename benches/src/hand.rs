@@ -220,10 +220,12 @@ INSERT INTO peer.projects (workspace_id, id, name, created_by_type, created_by_i
 VALUES ($1, $2, $3, 'user', $4, $5, $5)
 RETURNING workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at";
 const AUDIT: &str = "
-INSERT INTO peer.audit_log (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip,
-                            user_agent, request_id)
-VALUES ($1, $2, 'user', $3, $4, 'resource.create', 'project', $5, '{}', $6, $7, $8)";
-const OUTBOX: &str = "INSERT INTO peer.outbox (workspace_id, id, subject, body) VALUES ($1, $2, 'project.created', $3)";
+INSERT INTO peer.audit_log (subject_type, subject_id, workspace_id, id, retention, version, actor_type, actor_id, actor_label, action,
+                            target_type, target_id, meta, ip, user_agent, request_id)
+VALUES ('workspace', $1, $1, $2, 'standard', 1, 'user', $3, $4, 'resource.create', 'project', $5, '{}', $6, $7, $8)";
+const OUTBOX: &str = "
+INSERT INTO peer.outbox (subject_type, subject_id, workspace_id, id, version, actor_type, actor_id, actor_label, subject, body, request_id)
+VALUES ('workspace', $1, $1, $2, 1, 'user', $4, $5, 'project.created', $3, $6)";
 
 async fn create(
     State(hand): State<Hand>,
@@ -238,6 +240,7 @@ async fn create(
     }
     let now = SystemClock.now();
     let id = ProjectId::generate(now);
+    let (label, request) = (UserId::from(user).to_string(), RequestId::generate(now).to_string());
     let mut tx = sqlx::Connection::begin(&mut *connection).await?;
     if sqlx::query(RESERVE).bind(workspace).execute(&mut *tx).await?.rows_affected() == 0 {
         return Err(Failed(StatusCode::PAYMENT_REQUIRED));
@@ -248,15 +251,23 @@ async fn create(
         .bind(workspace)
         .bind(AuditId::generate(now).uuid())
         .bind(user)
-        .bind(UserId::from(user).to_string())
+        .bind(&label)
         .bind(id.to_string())
         .bind("127.0.0.1")
         .bind(headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()))
-        .bind(RequestId::generate(now).to_string())
+        .bind(&request)
         .execute(&mut *tx)
         .await?;
     let body = serde_json::json!({ "id": id, "name": row.name });
-    sqlx::query(OUTBOX).bind(workspace).bind(EventId::generate(now).uuid()).bind(body).execute(&mut *tx).await?;
+    sqlx::query(OUTBOX)
+        .bind(workspace)
+        .bind(EventId::generate(now).uuid())
+        .bind(body)
+        .bind(user)
+        .bind(&label)
+        .bind(&request)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(row.into())))
 }

@@ -46,6 +46,7 @@ CREATE TABLE peer.sessions (LIKE kernel.sessions INCLUDING ALL);
 CREATE TABLE peer.api_keys (LIKE kernel.api_keys INCLUDING ALL);
 CREATE TABLE peer.usage (LIKE kernel.usage INCLUDING ALL);
 CREATE TABLE peer.audit_log (LIKE kernel.audit_log INCLUDING ALL);
+ALTER TABLE peer.audit_log ADD ip text, ADD user_agent text; -- by hand they would be in one table
 CREATE TABLE peer.outbox (LIKE kernel.outbox INCLUDING ALL);
 CREATE TABLE peer.projects (LIKE tracker.projects INCLUDING ALL);
 ALTER TABLE peer.usage SET (fillfactor = 50);
@@ -59,6 +60,7 @@ INSERT INTO peer.projects SELECT * FROM tracker.projects;
 CREATE ROLE bench_peer LOGIN;
 GRANT USAGE ON SCHEMA peer TO bench_peer;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA peer TO bench_peer;
+GRANT USAGE ON SEQUENCE kernel.audit_seq, kernel.outbox_seq TO bench_peer; -- the copied defaults draw from them
 -- What kernel_app has, and every service should have.
 ALTER ROLE bench_peer SET statement_timeout = '5s';
 ALTER ROLE bench_peer SET lock_timeout = '2s';

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Datelike, Utc};
 use saas_kernel::audit::{self, AuditFilter, AuditRecord};
-use saas_kernel::id::{ApiKeyId, UserId};
+use saas_kernel::id::{ApiKeyId, UserId, WorkspaceId};
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::ReadAudit;
 use saas_kernel::{Proof, Refusal};
@@ -31,6 +31,9 @@ struct AuditView {
     id: String,
     workspace_id: String,
     actor: ActorView,
+    /// The user on whose behalf a staff member acted.
+    #[schema(required)]
+    acting_as: Option<String>,
     #[schema(example = "resource.create")]
     action: String,
     target: TargetView,
@@ -50,12 +53,14 @@ struct TargetView {
     id: String,
 }
 
-impl From<AuditRecord> for AuditView {
-    fn from(record: AuditRecord) -> Self {
+impl AuditView {
+    /// The view of an entry in the log of `workspace`.
+    fn new(workspace: WorkspaceId, record: AuditRecord) -> Self {
         Self {
             id: record.id.to_string(),
-            workspace_id: record.workspace.to_string(),
+            workspace_id: workspace.to_string(),
             actor: record.actor.into(),
+            acting_as: record.acting_as.map(|person| person.to_string()),
             action: record.action,
             target: TargetView { kind: record.target_type, id: record.target_id },
             meta: record.meta,
@@ -134,5 +139,5 @@ async fn list(
     let page = can.page(&list, &page)?;
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     let entries = audit::list(&can, &mut *tx, &filter, &page).await?;
-    Ok(List::of(&can, &list, entries, AuditView::from))
+    Ok(List::of(&can, &list, entries, |record| AuditView::new(can.workspace(), record)))
 }

@@ -1,38 +1,88 @@
--- What happened: the audit log and the outbox, append-only and partitioned by month; and the answers kept for retries.
+-- What happened: the audit log with the personal data of its entries, and the outbox; and the answers kept for retries.
+--
+-- A record is about a subject: a workspace, a person, or the platform (whose id is nil). `workspace_id` says the same once more for
+-- the policies, and is NULL where the subject is no workspace.
+
+-- The order of records. A number is drawn when the record is inserted, which the flush does after it holds every row lock: of two
+-- transactions that take the same row, the one that commits first has the lower numbers. CACHE 1: cached numbers are drawn early.
+CREATE SEQUENCE kernel.audit_seq AS bigint CACHE 1;
+CREATE SEQUENCE kernel.outbox_seq AS bigint CACHE 1;
+GRANT USAGE ON SEQUENCE kernel.audit_seq, kernel.outbox_seq TO kernel_app, kernel_system;
+GRANT SELECT ON SEQUENCE kernel.audit_seq, kernel.outbox_seq TO kernel_system; -- relays read how far it is
 
 CREATE TABLE kernel.audit_log (
-    workspace_id uuid        NOT NULL, -- no reference: the log outlives the workspace
+    subject_type text        NOT NULL,
+    subject_id   uuid        NOT NULL, -- no reference: the log outlives its subject
+    workspace_id uuid,
     at           timestamptz NOT NULL DEFAULT now(), -- stamped here and not grantable: nobody backdates
     id           uuid        NOT NULL,
-    xid          xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    xid          xid8        NOT NULL DEFAULT pg_current_xact_id(), -- before seq: the transaction has its xid before it draws a number
+    seq          bigint      NOT NULL DEFAULT nextval('kernel.audit_seq'),
+    retention    text        NOT NULL CHECK (retention IN ('standard', 'security')),
+    version      int         NOT NULL, -- of the form of meta
     actor_type   text        NOT NULL,
     actor_id     uuid        NOT NULL,
     actor_label  text        NOT NULL,
+    acting_as    uuid,
     action       text        NOT NULL,
     target_type  text        NOT NULL,
     target_id    text        NOT NULL,
     meta         jsonb       NOT NULL,
-    ip           text,
-    user_agent   text,
     request_id   text        NOT NULL,
-    PRIMARY KEY (workspace_id, at, id) -- also the order of the listing
-) PARTITION BY RANGE (at);
+    trace        text, -- W3C traceparent
+    CONSTRAINT subject CHECK (subject_type IN ('workspace', 'person', 'platform')
+        AND (subject_type = 'platform') = (subject_id = '00000000-0000-0000-0000-000000000000')
+        AND workspace_id IS NOT DISTINCT FROM CASE WHEN subject_type = 'workspace' THEN subject_id END),
+    PRIMARY KEY (subject_id, at, id, retention) -- also the order of the listing; retention because Postgres wants it
+) PARTITION BY LIST (retention);
 -- One for each filter of the listing, in the listing's order. An actor's and a target's id are of one kind only.
-CREATE INDEX audit_log_actor ON kernel.audit_log (workspace_id, actor_id, at, id);
-CREATE INDEX audit_log_action ON kernel.audit_log (workspace_id, action, at, id);
-CREATE INDEX audit_log_target ON kernel.audit_log (workspace_id, target_id, at, id);
-CREATE INDEX audit_log_target_type ON kernel.audit_log (workspace_id, target_type, at, id);
+CREATE INDEX audit_log_actor ON kernel.audit_log (subject_id, actor_id, at, id);
+CREATE INDEX audit_log_action ON kernel.audit_log (subject_id, action, at, id);
+CREATE INDEX audit_log_target ON kernel.audit_log (subject_id, target_id, at, id);
+CREATE INDEX audit_log_target_type ON kernel.audit_log (subject_id, target_type, at, id);
 
-CREATE TABLE kernel.outbox (
-    workspace_id uuid        NOT NULL,
+-- What can be erased while the entry stays. It goes with its class at the latest.
+CREATE TABLE kernel.audit_personal (
+    subject_type text        NOT NULL,
+    subject_id   uuid        NOT NULL,
+    workspace_id uuid,
     at           timestamptz NOT NULL DEFAULT now(),
     id           uuid        NOT NULL,
-    xid          xid8        NOT NULL DEFAULT pg_current_xact_id(), -- the relay's cursor: ids alone skip late commits
-    subject      text        NOT NULL,
+    retention    text        NOT NULL CHECK (retention IN ('standard', 'security')),
+    actor_id     uuid        NOT NULL,
+    ip           text,
+    user_agent   text,
+    details      jsonb,
+    CONSTRAINT subject CHECK (subject_type IN ('workspace', 'person', 'platform')
+        AND (subject_type = 'platform') = (subject_id = '00000000-0000-0000-0000-000000000000')
+        AND workspace_id IS NOT DISTINCT FROM CASE WHEN subject_type = 'workspace' THEN subject_id END),
+    PRIMARY KEY (subject_id, at, id, retention) -- the entry's
+) PARTITION BY LIST (retention);
+CREATE INDEX audit_personal_actor ON kernel.audit_personal (actor_id);
+
+CREATE TABLE kernel.outbox (
+    subject_type text        NOT NULL,
+    subject_id   uuid        NOT NULL,
+    workspace_id uuid,
+    at           timestamptz NOT NULL DEFAULT now(),
+    id           uuid        NOT NULL,
+    xid          xid8        NOT NULL DEFAULT pg_current_xact_id(), -- before seq, as in the audit log
+    seq          bigint      NOT NULL DEFAULT nextval('kernel.outbox_seq'),
+    version      int         NOT NULL, -- of the form of body
+    actor_type   text        NOT NULL,
+    actor_id     uuid        NOT NULL,
+    actor_label  text        NOT NULL,
+    acting_as    uuid,
+    subject      text        NOT NULL, -- of the event: thing.happened
     body         jsonb       NOT NULL,
-    PRIMARY KEY (workspace_id, at, id)
+    request_id   text        NOT NULL,
+    trace        text,
+    CONSTRAINT subject CHECK (subject_type IN ('workspace', 'person', 'platform')
+        AND (subject_type = 'platform') = (subject_id = '00000000-0000-0000-0000-000000000000')
+        AND workspace_id IS NOT DISTINCT FROM CASE WHEN subject_type = 'workspace' THEN subject_id END),
+    PRIMARY KEY (subject_id, at, id)
 ) PARTITION BY RANGE (at);
-CREATE INDEX outbox_order ON kernel.outbox (xid, id);
+CREATE INDEX outbox_order ON kernel.outbox (seq);
 
 CREATE FUNCTION kernel.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -43,15 +93,38 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON kernel.audit_log
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON kernel.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION kernel.refuse_change();
 
-SELECT kernel.protect('kernel.audit_log');
-REVOKE ALL ON kernel.audit_log FROM kernel_app, kernel_system;
-GRANT SELECT, INSERT (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip, user_agent,
-      request_id) ON kernel.audit_log TO kernel_app, kernel_system;
+-- Policies of their own instead of kernel.protect's. A request writes about its workspace, and about its person; it reads its
+-- workspace's, and in a scope that has no workspace its person's. The platform's are the system's alone.
+DO $$
+DECLARE
+    tbl text;
+BEGIN
+    FOREACH tbl IN ARRAY ARRAY['audit_log', 'audit_personal', 'outbox'] LOOP
+        PERFORM kernel.protect_global(format('kernel.%I', tbl)::regclass);
+        EXECUTE format('CREATE POLICY tenant ON kernel.%I TO kernel_app USING (workspace_id = (SELECT kernel.ws())) '
+                       'WITH CHECK (workspace_id = (SELECT kernel.ws()))', tbl);
+        EXECUTE format('CREATE POLICY person_writes ON kernel.%I FOR INSERT TO kernel_app '
+                       'WITH CHECK (subject_type = ''person'' AND subject_id = (SELECT kernel.me()))', tbl);
+        CONTINUE WHEN tbl = 'outbox'; -- a request cannot read it at all
+        EXECUTE format('CREATE POLICY person_reads ON kernel.%I FOR SELECT TO kernel_app '
+                       'USING (subject_type = ''person'' AND subject_id = (SELECT kernel.me()) AND (SELECT kernel.ws()) IS NULL)', tbl);
+    END LOOP;
+END $$;
 
-SELECT kernel.protect('kernel.outbox');
-REVOKE ALL ON kernel.outbox FROM kernel_app, kernel_system;
-GRANT INSERT (workspace_id, id, subject, body) ON kernel.outbox TO kernel_app;
-GRANT SELECT, INSERT (workspace_id, id, subject, body) ON kernel.outbox TO kernel_system;
+-- Neither at, nor xid, nor seq is written by anybody. A request does not read the numbers either: gaps tell how busy others are.
+GRANT SELECT (subject_type, subject_id, workspace_id, at, id, retention, version, actor_type, actor_id, actor_label, acting_as, action,
+      target_type, target_id, meta, request_id, trace) ON kernel.audit_log TO kernel_app;
+GRANT SELECT ON kernel.audit_log TO kernel_system;
+GRANT INSERT (subject_type, subject_id, workspace_id, id, retention, version, actor_type, actor_id, actor_label, acting_as, action,
+      target_type, target_id, meta, request_id, trace) ON kernel.audit_log TO kernel_app, kernel_system;
+
+GRANT SELECT, INSERT (subject_type, subject_id, workspace_id, id, retention, actor_id, ip, user_agent, details)
+    ON kernel.audit_personal TO kernel_app, kernel_system;
+GRANT DELETE ON kernel.audit_personal TO kernel_system;
+
+GRANT SELECT ON kernel.outbox TO kernel_system;
+GRANT INSERT (subject_type, subject_id, workspace_id, id, version, actor_type, actor_id, actor_label, acting_as, subject, body,
+      request_id, trace) ON kernel.outbox TO kernel_app, kernel_system;
 
 -- Claimed in the mutation's own transaction, answered by the same commit. The scope is a workspace or a person.
 CREATE TABLE kernel.idempotency_keys (

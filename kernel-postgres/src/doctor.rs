@@ -19,6 +19,7 @@ mod kernel_policies;
 mod keys;
 mod partitions;
 mod policies;
+mod records;
 mod references;
 mod roles;
 mod tables;

@@ -36,7 +36,7 @@ pub use catalog::CatalogOutcome;
 pub use connect::{ConnectError, PgOptions};
 pub use error::PgResult;
 pub use migrate::{MigrateError, Migrations, Role, create_roles};
-pub use partitions::{MissingPartition, Partition, PartitionReport};
+pub use partitions::{DropReport, FailedPartition, Partition, PartitionReport, Retention};
 pub use store::PgStore;
 pub use system::PgSystem;
 pub use tx::PgTx;

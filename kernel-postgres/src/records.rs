@@ -1,12 +1,16 @@
 //! The buffer of a transaction's records, and its flush: one statement for all audit entries and events.
 
-use saas_kernel::StoreError;
+use std::borrow::Cow;
+
 use saas_kernel::audit::AuditEntry;
 use saas_kernel::events::OutboxEvent;
 use saas_kernel::idempotency::IdempotencyKey;
+use saas_kernel::origin::Origin;
 use saas_kernel::records::Records;
 use saas_kernel::response::StoredResponse;
+use saas_kernel::{StoreError, Subject};
 use serde_json::{Map, Value};
+use sqlx::query_builder::Separated;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -37,52 +41,58 @@ impl Buffer {
     }
 }
 
+/// An audit entry, with its personal data.
 #[derive(Debug)]
 struct AuditRow {
-    workspace_id: Uuid,
+    about: Subject,
     id: Uuid,
-    actor_type: &'static str,
-    actor_id: Uuid,
-    actor_label: String,
-    action: &'static str,
-    target_type: &'static str,
+    retention: &'static str,
+    version: i32,
+    origin: Origin,
+    action: Cow<'static, str>,
+    target_type: Cow<'static, str>,
     target_id: String,
     meta: Value,
     ip: Option<String>,
     user_agent: Option<String>,
-    request_id: String,
+    details: Option<Value>,
 }
 
 #[derive(Debug)]
 struct EventRow {
-    workspace_id: Uuid,
+    about: Subject,
     id: Uuid,
-    subject: &'static str,
+    version: i32,
+    origin: Origin,
+    subject: Cow<'static, str>,
     body: Value,
 }
 
 impl Records for Buffer {
     fn audit(&mut self, entry: AuditEntry) {
+        let personal = entry.personal;
         self.audit.push(AuditRow {
-            workspace_id: entry.workspace.uuid(),
+            about: entry.about,
             id: entry.id.uuid(),
-            actor_type: entry.actor.kind(),
-            actor_id: entry.actor.uuid(),
-            actor_label: entry.actor.label(),
+            retention: entry.retention.as_str(),
+            version: entry.version.into(),
+            origin: entry.origin,
             action: entry.action,
             target_type: entry.target_type,
             target_id: entry.target_id,
             meta: if entry.meta.is_null() { Value::Object(Map::new()) } else { entry.meta },
-            ip: entry.ip.map(|ip| ip.to_string()),
-            user_agent: entry.user_agent.map(|text| text.to_string()),
-            request_id: entry.request_id.to_string(),
+            ip: personal.ip.map(|ip| ip.to_string()),
+            user_agent: personal.user_agent.map(|text| text.to_string()),
+            details: Some(personal.details).filter(|details| !details.is_null()),
         });
     }
 
     fn event(&mut self, event: OutboxEvent) {
         self.events.push(EventRow {
-            workspace_id: event.workspace.uuid(),
+            about: event.about,
             id: event.id.uuid(),
+            version: event.version.into(),
+            origin: event.origin,
             subject: event.subject,
             body: event.body,
         });
@@ -97,9 +107,23 @@ impl Records for Buffer {
     }
 }
 
-const AUDIT: &str = "INSERT INTO kernel.audit_log
-    (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, ip, user_agent, request_id) ";
-const OUTBOX: &str = "INSERT INTO kernel.outbox (workspace_id, id, subject, body) ";
+/// The entries' columns: `subject_type` to `trace` are the audit log's, the last three its personal data's. All records are inserted
+/// after `standing`, on which they depend: their numbers (`seq`) are drawn when the transaction holds all its row locks.
+const ENTRIES: &str =
+    ", entries (subject_type, subject_id, workspace_id, id, retention, version, actor_type, actor_id, actor_label,
+    acting_as, action, target_type, target_id, meta, request_id, trace, ip, user_agent, details) AS (";
+const AUDIT: &str = "), audit AS (INSERT INTO kernel.audit_log
+    (subject_type, subject_id, workspace_id, id, retention, version, actor_type, actor_id, actor_label, acting_as, action, target_type,
+     target_id, meta, request_id, trace)
+    SELECT subject_type, subject_id, workspace_id, id, retention, version, actor_type, actor_id, actor_label, acting_as, action, target_type,
+     target_id, meta, request_id, trace FROM standing, entries),
+    personal AS (INSERT INTO kernel.audit_personal
+    (subject_type, subject_id, workspace_id, id, retention, actor_id, ip, user_agent, details)
+    SELECT subject_type, subject_id, workspace_id, id, retention, actor_id, ip, user_agent, details FROM standing, entries
+    WHERE ip IS NOT NULL OR user_agent IS NOT NULL OR details IS NOT NULL)";
+const OUTBOX: &str = ", events AS (INSERT INTO kernel.outbox
+    (subject_type, subject_id, workspace_id, id, version, actor_type, actor_id, actor_label, acting_as, request_id, trace, subject, body)
+    SELECT e.* FROM standing, (";
 /// Reservations that are left when everything is written, because no row used them (for example an upsert that found a row).
 const LEFT: &str = "nullif(current_setting('kernel_credit.' || ";
 const GIVE_BACK: &str = "UPDATE kernel.usage SET used = used - $3 WHERE workspace_id = $1 AND key = $2";
@@ -119,42 +143,63 @@ impl Buffer {
         }
     }
 
-    /// Builds one statement for all records, joined as CTEs. It binds plain values instead of arrays or JSON, because nearly
-    /// every transaction has one or two records; so there are few statement shapes, and each is prepared.
+    /// Builds one statement for all records, joined as CTEs, which first re-checks what the caller was let in by. It binds plain
+    /// values instead of arrays or JSON, because nearly every transaction has one or two records; so there are few statement
+    /// shapes, and each is prepared.
     fn into_statement(self, reserved: &[(Uuid, String)], recheck: Recheck) -> QueryBuilder<Postgres> {
-        let mut sql = QueryBuilder::new("WITH nothing AS (SELECT)");
+        let mut sql = QueryBuilder::new("WITH standing AS MATERIALIZED (SELECT ");
+        recheck.push(&mut sql);
+        sql.push(" AS answer)");
         if !self.audit.is_empty() {
-            sql.push(", audit AS (").push(AUDIT).push_values(self.audit, |mut row, audit| {
-                row.push_bind(audit.workspace_id)
-                    .push_bind(audit.id)
-                    .push_bind(audit.actor_type)
-                    .push_bind(audit.actor_id)
-                    .push_bind(audit.actor_label)
-                    .push_bind(audit.action)
+            sql.push(ENTRIES).push_values(self.audit, |mut row, audit| {
+                push_about(&mut row, audit.about);
+                row.push_bind(audit.id).push_bind(audit.retention).push_bind(audit.version);
+                push_actor(&mut row, &audit.origin);
+                row.push_bind(audit.action)
                     .push_bind(audit.target_type)
                     .push_bind(audit.target_id)
                     .push_bind(audit.meta)
+                    .push_bind(audit.origin.request_id.to_string())
+                    .push_bind(audit.origin.trace.map(|trace| trace.to_string()))
                     .push_bind(audit.ip)
                     .push_bind(audit.user_agent)
-                    .push_bind(audit.request_id);
+                    .push_bind(audit.details);
             });
-            sql.push(")");
+            sql.push(AUDIT);
         }
         if !self.events.is_empty() {
-            sql.push(", events AS (").push(OUTBOX).push_values(self.events, |mut row, event| {
-                row.push_bind(event.workspace_id).push_bind(event.id).push_bind(event.subject).push_bind(event.body);
+            sql.push(OUTBOX).push_values(self.events, |mut row, event| {
+                push_about(&mut row, event.about);
+                row.push_bind(event.id).push_bind(event.version);
+                push_actor(&mut row, &event.origin);
+                row.push_bind(event.origin.request_id.to_string())
+                    .push_bind(event.origin.trace.map(|trace| trace.to_string()))
+                    .push_bind(event.subject)
+                    .push_bind(event.body);
             });
-            sql.push(")");
+            sql.push(") e)");
         }
         sql.push(" SELECT ARRAY[");
         let mut left = sql.separated(", ");
         for (_, key) in reserved {
             left.push(LEFT).push_bind_unseparated(key).push_unseparated(", true), '')::bigint");
         }
-        sql.push("]::bigint[], ");
-        recheck.push(&mut sql);
+        sql.push("]::bigint[], answer FROM standing");
         sql
     }
+}
+
+/// Binds subject_type, subject_id and workspace_id.
+fn push_about(row: &mut Separated<'_, Postgres, &'static str>, about: Subject) {
+    row.push_bind(about.kind()).push_bind(about.uuid()).push_bind(about.workspace().map(|workspace| workspace.uuid()));
+}
+
+/// Binds actor_type, actor_id, actor_label and acting_as.
+fn push_actor(row: &mut Separated<'_, Postgres, &'static str>, origin: &Origin) {
+    row.push_bind(origin.actor.kind())
+        .push_bind(origin.actor.uuid())
+        .push_bind(origin.actor.label())
+        .push_bind(origin.acting_as.map(|person| person.uuid()));
 }
 
 impl PgTx {

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
-use crate::partitions::{self, PartitionReport};
+use crate::partitions::{self, DropReport, PartitionReport, Retention};
 use crate::share::HeldShares;
 use crate::tx::PgTx;
 
@@ -46,6 +46,17 @@ impl PgSystem {
     /// `Unavailable` when there is no connection, and what the database says to the question of which are missing.
     pub async fn ensure_partitions(&self) -> Result<PartitionReport, StoreError> {
         partitions::ensure(&self.0).await
+    }
+
+    /// Drops the monthly partitions of the audit log, the outbox and the webhook inbox that `retention` no longer asks for: months
+    /// that ended longer ago, each in a transaction of its own, in which others wait about 100 ms at most. A table in use is tried a
+    /// few times and then left; a month of the inbox with events that are still to be processed stays. What stays is logged and
+    /// returned. Rows in a default partition are not dropped. Call it once a day, or as often as the retention asks for.
+    ///
+    /// # Errors
+    /// If a retention is shorter than its minimum: nothing was dropped then. `Unavailable` when there is no connection.
+    pub async fn drop_expired_partitions(&self, retention: &Retention) -> Result<DropReport, StoreError> {
+        partitions::drop_expired(&self.0, retention).await
     }
 }
 

@@ -93,13 +93,13 @@ async fn prove(admin: &mut PgConnection, defect: &Defect) -> Result {
 #[tokio::test]
 async fn a_missing_month_is_found_and_mended() -> Result {
     let (_db, mut admin) = healthy().await?;
-    let month = "SELECT 'kernel.audit_log' || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + $1 * interval '1 month', '_YYYY_MM')";
+    let month = "SELECT 'kernel.audit_log_security' || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + $1 * interval '1 month', '_YYYY_MM')";
     let mut tx = admin.begin().await?;
     let mut parts = Vec::new();
     for ahead in [1.0, 2.0] {
         parts.push(sqlx::query_scalar::<_, String>(month).bind(ahead).fetch_one(&mut *tx).await?);
     }
-    let plant = format!("DROP TABLE {}; ALTER TABLE kernel.audit_log DETACH PARTITION {}", parts[0], parts[1]);
+    let plant = format!("DROP TABLE {}; ALTER TABLE kernel.audit_log_security DETACH PARTITION {}", parts[0], parts[1]);
     raw_sql(sqlx::AssertSqlSafe(plant)).execute(&mut *tx).await?;
     let findings = Doctor::new().examine(&mut tx).await?;
     let missing: Vec<_> = findings.iter().filter(|finding| finding.check == "partition_missing").collect();

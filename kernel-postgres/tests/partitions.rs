@@ -11,18 +11,34 @@ use saas_kernel_postgres::doctor::Doctor;
 use saas_kernel_postgres::testing::TestDb;
 use sqlx::{Connection, PgConnection, raw_sql};
 
-const PARENTS: [&str; 3] = ["audit_log", "outbox", "webhook_inbox"];
+const PARENTS: [&str; 6] = [
+    "audit_log_security",
+    "audit_log_standard",
+    "audit_personal_security",
+    "audit_personal_standard",
+    "outbox",
+    "webhook_inbox",
+];
 
 /// One row for each partitioned table, in this month's partition.
-const WRITES: [&str; 3] = [
-    "INSERT INTO kernel.audit_log (workspace_id, id, actor_type, actor_id, actor_label, action, target_type, target_id, meta, request_id)
-     VALUES (gen_random_uuid(), gen_random_uuid(), 'user', gen_random_uuid(), 'Ada', 'x.done', 'x', 'x', '{}', 'req')",
-    "INSERT INTO kernel.outbox (workspace_id, id, subject, body) VALUES (gen_random_uuid(), gen_random_uuid(), 'x', '{}')",
+const WRITES: [&str; 6] = [
+    "INSERT INTO kernel.audit_log (subject_type, subject_id, id, retention, version, actor_type, actor_id, actor_label, action, target_type,
+                                   target_id, meta, request_id)
+     VALUES ('person', gen_random_uuid(), gen_random_uuid(), 'security', 1, 'user', gen_random_uuid(), 'Ada', 'x.done', 'x', 'x', '{}', 'req')",
+    "INSERT INTO kernel.audit_log (subject_type, subject_id, id, retention, version, actor_type, actor_id, actor_label, action, target_type,
+                                   target_id, meta, request_id)
+     VALUES ('person', gen_random_uuid(), gen_random_uuid(), 'standard', 1, 'user', gen_random_uuid(), 'Ada', 'x.done', 'x', 'x', '{}', 'req')",
+    "INSERT INTO kernel.audit_personal (subject_type, subject_id, id, retention, actor_id)
+     VALUES ('person', gen_random_uuid(), gen_random_uuid(), 'security', gen_random_uuid())",
+    "INSERT INTO kernel.audit_personal (subject_type, subject_id, id, retention, actor_id)
+     VALUES ('person', gen_random_uuid(), gen_random_uuid(), 'standard', gen_random_uuid())",
+    "INSERT INTO kernel.outbox (subject_type, subject_id, id, version, actor_type, actor_id, actor_label, subject, body, request_id)
+     VALUES ('person', gen_random_uuid(), gen_random_uuid(), 1, 'user', gen_random_uuid(), 'Ada', 'x', '{}', 'req')",
     "INSERT INTO kernel.webhook_inbox (provider, event_id, event_created, kind, payload, received_at)
      VALUES ('x', gen_random_uuid()::text, now(), 'x', '{}', now())",
 ];
 
-/// `audit_log_2026_03`, so many months from now.
+/// `outbox_2026_03`, so many months from now.
 async fn partition(admin: &mut PgConnection, parent: &str, ahead: i32) -> Result<String> {
     let name =
         "SELECT $1 || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $2), '_YYYY_MM')";
@@ -101,13 +117,13 @@ async fn a_long_reader_neither_holds_up_writers_nor_other_tables() -> Result {
         rounds += 1;
     }
     let report = making.await??;
-    assert_eq!((added(&report), missing(&report)), (names[1..].to_vec(), names[..1].to_vec()), "{report:?}");
-    assert!(report.missing[0].reason.contains("kernel.audit_log_default is in use"), "{report:?}");
-    assert_eq!(attached(&mut admin, &names).await?, names[1..], "the audit log is read, the others are not");
+    assert_eq!((added(&report), missing(&report)), (names[2..].to_vec(), names[..2].to_vec()), "{report:?}");
+    assert!(report.missing[0].reason.contains("kernel.audit_log_security_default is in use"), "{report:?}");
+    assert_eq!(attached(&mut admin, &names).await?, names[2..], "the audit log is read, the others are not");
 
     long_read.rollback().await?;
     let report = system.ensure_partitions().await?;
-    assert_eq!((added(&report), missing(&report)), (names[..1].to_vec(), vec![]));
+    assert_eq!((added(&report), missing(&report)), (names[..2].to_vec(), vec![]));
     assert_eq!(attached(&mut admin, &names).await?, names);
     assert_eq!(system.ensure_partitions().await?, PartitionReport::default());
     assert_eq!(Doctor::new().examine(&mut admin).await?, []);
@@ -123,16 +139,18 @@ async fn rows_of_a_missing_month_are_kept_and_readable_and_move_to_its_partition
         sqlx::query(write).execute(&mut writer).await?;
         assert_eq!(places(&mut admin, parent).await?, [(format!("{parent}_default"), 1)]);
     }
-    let before: String =
-        sqlx::query_scalar("SELECT to_json(a)::text FROM kernel.audit_log a").fetch_one(&mut writer).await?;
+    let before: String = sqlx::query_scalar("SELECT json_agg(a ORDER BY a.seq)::text FROM kernel.audit_log a")
+        .fetch_one(&mut writer)
+        .await?;
 
     let report = db.system().await?.ensure_partitions().await?;
     assert_eq!((added(&report), missing(&report)), (names.clone(), vec![]));
     for (name, parent) in names.into_iter().zip(PARENTS) {
         assert_eq!(places(&mut admin, parent).await?, [(name, 1)]);
     }
-    let after: String =
-        sqlx::query_scalar("SELECT to_json(a)::text FROM kernel.audit_log a").fetch_one(&mut writer).await?;
+    let after: String = sqlx::query_scalar("SELECT json_agg(a ORDER BY a.seq)::text FROM kernel.audit_log a")
+        .fetch_one(&mut writer)
+        .await?;
     assert_eq!(after, before);
     // As append-only and as closed as the others are.
     for change in
@@ -156,7 +174,7 @@ async fn no_write_fails_while_its_own_month_gets_a_partition() -> Result {
         writers.push(tokio::spawn(async move {
             let mut written = 0;
             while !done.load(Ordering::Relaxed) && written < 200 {
-                sqlx::query(WRITES[1]).execute(&mut writer).await?;
+                sqlx::query(WRITES[4]).execute(&mut writer).await?;
                 written += 1;
             }
             Ok::<_, sqlx::Error>(written)
@@ -169,7 +187,7 @@ async fn no_write_fails_while_its_own_month_gets_a_partition() -> Result {
         written += writer.await??;
     }
     assert_eq!((added(&report), missing(&report)), (names.clone(), vec![]), "{report:?}");
-    assert_eq!(places(&mut admin, "outbox").await?, [(names[1].clone(), written)]);
+    assert_eq!(places(&mut admin, "outbox").await?, [(names[4].clone(), written)]);
     Ok(())
 }
 
@@ -182,9 +200,9 @@ async fn many_rows_in_a_default_partition_stay_there_and_the_month_is_reported()
                 FROM generate_series(1, 5001) n";
     sqlx::query(fill).execute(&mut admin).await?;
     let system = db.system().await?;
-    for other_months in [names[..2].to_vec(), vec![]] {
+    for other_months in [names[..5].to_vec(), vec![]] {
         let report = system.ensure_partitions().await?;
-        assert_eq!((added(&report), missing(&report)), (other_months, names[2..].to_vec()), "{report:?}");
+        assert_eq!((added(&report), missing(&report)), (other_months, names[5..].to_vec()), "{report:?}");
     }
     assert_eq!(places(&mut admin, "webhook_inbox").await?, [("webhook_inbox_default".to_owned(), 5001)]);
 
@@ -192,7 +210,7 @@ async fn many_rows_in_a_default_partition_stay_there_and_the_month_is_reported()
     let reason = system.ensure_partitions().await?.missing[0].reason.clone();
     let (_, mend) = reason.split_once("when they may: ").ok_or(reason.clone())?;
     execute(&mut as_system(&db).await?, mend.to_owned()).await?;
-    assert_eq!(places(&mut admin, "webhook_inbox").await?, [(names[2].clone(), 5001)]);
+    assert_eq!(places(&mut admin, "webhook_inbox").await?, [(names[5].clone(), 5001)]);
     assert_eq!(system.ensure_partitions().await?, PartitionReport::default());
     Ok(())
 }
@@ -205,7 +223,7 @@ async fn a_large_default_partition_is_not_read_while_others_wait() -> Result {
                 SELECT 'x', n::text, '2001-01-01', repeat('x', 1900), '{}', now() FROM generate_series(1, 9000) n";
     sqlx::query(fill).execute(&mut admin).await?;
     let report = db.system().await?.ensure_partitions().await?;
-    assert_eq!((added(&report), missing(&report)), (names[..2].to_vec(), names[2..].to_vec()), "{report:?}");
+    assert_eq!((added(&report), missing(&report)), (names[..5].to_vec(), names[5..].to_vec()), "{report:?}");
     assert!(report.missing[0].reason.contains("kernel.webhook_inbox_default has "), "{report:?}");
     Ok(())
 }
@@ -217,22 +235,22 @@ async fn tables_left_by_an_interrupted_build_or_a_detach_are_attached() -> Resul
     execute(
         &mut admin,
         format!(
-            "CREATE TABLE kernel.{} (LIKE kernel.audit_log); ALTER TABLE kernel.{0} OWNER TO kernel_owner",
+            "CREATE TABLE kernel.{} (LIKE kernel.audit_log INCLUDING CONSTRAINTS); ALTER TABLE kernel.{0} OWNER TO kernel_owner",
             names[0]
         ),
     )
     .await?;
     // With a row that a query by its owner does not show.
     sqlx::query(WRITES[0]).execute(&mut admin).await?;
-    let this_month = partition(&mut admin, "audit_log", 0).await?;
-    execute(&mut admin, format!("ALTER TABLE kernel.audit_log DETACH PARTITION kernel.{this_month}")).await?;
+    let this_month = partition(&mut admin, "audit_log_security", 0).await?;
+    execute(&mut admin, format!("ALTER TABLE kernel.audit_log_security DETACH PARTITION kernel.{this_month}")).await?;
 
     let report = db.system().await?.ensure_partitions().await?;
     let (mut all, mut expected) = (added(&report), [vec![this_month.clone()], names].concat());
     all.sort();
     expected.sort();
     assert_eq!(all, expected, "{report:?}");
-    assert_eq!(places(&mut admin, "audit_log").await?, [(this_month, 1)]);
+    assert_eq!(places(&mut admin, "audit_log_security").await?, [(this_month, 1)]);
     assert_eq!(Doctor::new().examine(&mut admin).await?, []);
     Ok(())
 }
@@ -256,14 +274,16 @@ async fn copies_of_the_app_that_start_at_once_add_each_partition_once() -> Resul
 }
 
 #[tokio::test]
-async fn the_systems_role_adds_months_to_the_three_tables_and_nothing_else() -> Result {
+async fn the_systems_role_adds_months_to_the_partitioned_tables_and_nothing_else() -> Result {
     let (db, mut admin) = healthy().await?;
     let mut system = as_system(&db).await?;
     for (call, says) in [
         ("SELECT kernel.add_partition('users', '2030-01-01')", "not one of the partitioned tables"),
-        ("SELECT kernel.move_rows('audit_log', 'audit_log_default', 'true')", "permission denied"),
-        ("SELECT kernel.build_partition('audit_log', 'x')", "permission denied"),
-        ("SELECT kernel.add_default_partition('audit_log')", "permission denied"),
+        ("SELECT kernel.add_partition('audit_log', '2030-01-01')", "not one of the partitioned tables"),
+        ("SELECT kernel.move_rows('outbox', 'outbox_default', 'true')", "permission denied"),
+        ("SELECT kernel.build_partition('outbox', 'x')", "permission denied"),
+        ("SELECT kernel.close_partition('outbox', 'outbox_default')", "permission denied"),
+        ("SELECT kernel.add_default_partition('outbox')", "permission denied"),
     ] {
         let refused = sqlx::query(call).execute(&mut system).await.unwrap_err().to_string();
         assert!(refused.contains(says), "{call}: {refused}");

@@ -1,9 +1,11 @@
 //! Audit log: one append-only entry per privileged action (actor, action, target, time), written by the action's own
-//! transaction.
+//! transaction into the log of a workspace, a person or the platform.
 
 mod flow;
 pub mod names;
+mod retention;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,14 +15,18 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::access::Grant;
 use crate::base::actor::{Actor, ActorRef};
 use crate::base::ctx::Ctx;
 use crate::base::error::StoreError;
-use crate::base::id::{AuditId, WorkspaceId};
+use crate::base::id::{AuditId, UserId};
+use crate::base::origin::Origin;
 use crate::base::page::{Page, PageRequest, Position};
+use crate::base::subject::Subject;
 
 pub use flow::{list, record, record_with};
 pub use names::action;
+pub use retention::RetentionClass;
 
 crate::base::repositories::repositories! {
     /// The audit pillar's repositories.
@@ -30,53 +36,77 @@ crate::base::repositories::repositories! {
     }
 }
 
+/// Version of the form in which the kernel writes its entries' details.
+const VERSION: u16 = 1;
+
 /// An audit entry to be written by the transaction's commit.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AuditEntry {
     /// Id of the entry.
     pub id: AuditId,
-    /// Workspace in which the action happened.
-    pub workspace: WorkspaceId,
-    /// The person, API key or system part that acted.
-    pub actor: Actor,
+    /// What the entry is about: it is in this subject's log.
+    pub about: Subject,
+    /// Who acted, for whom, in which request.
+    pub origin: Origin,
     /// Name of the action, such as `member.invite`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// Type of the target, such as `invite`.
-    pub target_type: &'static str,
+    pub target_type: Cow<'static, str>,
     /// Id of the target, as shown in the API.
     pub target_id: String,
-    /// Further details as JSON; must not contain secrets.
+    /// Further details as JSON; must not contain secrets, and is kept as long as the entry.
     pub meta: Value,
+    /// Version of the form of `meta`.
+    pub version: u16,
+    /// What can be erased without the entry.
+    pub personal: PersonalData,
+    /// How long the entry is kept.
+    pub retention: RetentionClass,
+}
+
+/// Personal data of an audit entry. It is stored apart from the entry, so that it can be erased while the log stays as it is.
+#[derive(Clone, Default, Debug)]
+#[non_exhaustive]
+pub struct PersonalData {
     /// Address of the client, if there is one.
     pub ip: Option<IpAddr>,
     /// User agent of the client, if it sent one.
     pub user_agent: Option<Arc<str>>,
-    /// Id of the request.
-    pub request_id: Arc<str>,
+    /// Further details as a JSON object, or null; shown with the entry's own details.
+    pub details: Value,
 }
 
 /// An entry has no time: the database sets it, so that no caller can backdate an entry.
 impl AuditEntry {
-    /// Creates an entry: `actor` did `action` in `workspace`.
-    pub fn new(ctx: &Ctx, actor: Actor, workspace: WorkspaceId, action: &'static str) -> Self {
+    /// Creates an entry: `actor` did `action` to the subject `about`. Where there is a grant, [`AuditEntry::by`] is simpler.
+    pub fn new(ctx: &Ctx, actor: Actor, about: impl Into<Subject>, action: impl Into<Cow<'static, str>>) -> Self {
+        let (about, action) = (about.into(), action.into());
         Self {
             id: AuditId::generate(ctx.now),
-            workspace,
-            actor,
+            about,
+            origin: Origin::new(ctx, actor),
+            retention: RetentionClass::of(&action),
             action,
-            target_type: "workspace",
+            target_type: Cow::Borrowed(about.kind()),
             target_id: String::new(),
             meta: Value::Null,
-            ip: ctx.ip,
-            user_agent: ctx.user_agent.clone(),
-            request_id: ctx.request_id.clone(),
+            version: VERSION,
+            personal: PersonalData { ip: ctx.ip, user_agent: ctx.user_agent.clone(), details: Value::Null },
         }
+    }
+
+    /// Creates an entry: the caller of `grant` did `action` in the grant's workspace.
+    pub fn by(grant: &Grant, action: impl Into<Cow<'static, str>>) -> Self {
+        let mut entry = Self::new(grant.ctx(), grant.actor(), grant.workspace(), action);
+        entry.origin.acting_as = grant.acting_as();
+        entry
     }
 
     /// Sets the target's type and id.
     #[must_use]
-    pub fn target(mut self, kind: &'static str, id: impl Display) -> Self {
-        self.target_type = kind;
+    pub fn target(mut self, kind: impl Into<Cow<'static, str>>, id: impl Display) -> Self {
+        self.target_type = kind.into();
         self.target_id = id.to_string();
         self
     }
@@ -87,6 +117,27 @@ impl AuditEntry {
         self.meta = meta;
         self
     }
+
+    /// Sets the version of the form of the details, for those who read them later.
+    #[must_use]
+    pub fn version(mut self, version: u16) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets further details that are personal data, such as an e-mail address: a JSON object.
+    #[must_use]
+    pub fn personal(mut self, details: Value) -> Self {
+        self.personal.details = details;
+        self
+    }
+
+    /// Sets how long the entry is kept, where the action's name does not tell; see [`RetentionClass::of`].
+    #[must_use]
+    pub fn retention(mut self, class: RetentionClass) -> Self {
+        self.retention = class;
+        self
+    }
 }
 
 /// An audit entry as read from the log.
@@ -94,19 +145,21 @@ impl AuditEntry {
 pub struct AuditRecord {
     /// Id of the entry.
     pub id: AuditId,
-    /// Workspace in which the action happened.
-    pub workspace: WorkspaceId,
+    /// What the entry is about.
+    pub about: Subject,
     /// The person, API key or system part that acted.
     pub actor: ActorRef,
+    /// The person on whose behalf a staff member acted.
+    pub acting_as: Option<UserId>,
     /// Name of the action, such as `member.invite`.
     pub action: String,
     /// Type of the target, such as `invite`.
     pub target_type: String,
     /// Id of the target, as shown in the API.
     pub target_id: String,
-    /// Further details as JSON.
+    /// Further details as JSON, with those that are personal data if they were not erased.
     pub meta: Value,
-    /// Address of the client, if there was one.
+    /// Address of the client, if there was one and it was not erased.
     pub ip: Option<String>,
     /// Id of the request.
     pub request_id: String,
@@ -140,14 +193,17 @@ pub struct AuditFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Repository of the audit log. It only reads: entries cannot be changed or deleted.
+/// Repository of the audit log. It only reads entries, and erases their personal data: entries cannot be changed or deleted.
 #[async_trait]
 pub trait AuditLog: Send {
-    /// Lists the entries of `workspace` that match `filter`, newest first.
+    /// Lists the entries about `about` that match `filter`, newest first.
     async fn list(
         &mut self,
-        workspace: WorkspaceId,
+        about: Subject,
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
+    /// Erases the personal data of all entries of which `person` is the actor, in every log, and returns how many had some. The
+    /// entries stay. Only the system may: in a request's transaction it fails.
+    async fn erase_personal_data(&mut self, person: UserId) -> Result<u64, StoreError>;
 }

@@ -2,14 +2,19 @@
 
 mod flow;
 
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::base::id::{EventId, WorkspaceId};
+use crate::access::Grant;
+use crate::base::actor::Actor;
+use crate::base::ctx::Ctx;
+use crate::base::id::EventId;
+use crate::base::origin::Origin;
+use crate::base::subject::Subject;
 
-pub use flow::publish;
-pub(crate) use flow::publish_raw;
+pub use flow::{publish, publish_raw};
 
 /// An event type: its subject and its serialised body.
 ///
@@ -23,24 +28,53 @@ pub(crate) use flow::publish_raw;
 pub trait Event: Serialize {
     /// Subject in the form `thing.happened`; subscribers see `ws.<workspace>.<SUBJECT>`.
     const SUBJECT: &'static str;
+    /// Version of the body's form; raised when consumers have to tell the new form from the old one.
+    const VERSION: u16 = 1;
 }
 
 /// An event to be written to the outbox by the transaction's commit.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OutboxEvent {
     /// Id of the event; consumers use it to detect a second delivery.
     pub id: EventId,
-    /// Workspace of the event. Events of one workspace keep their order.
-    pub workspace: WorkspaceId,
+    /// What the event is about. Events about one subject keep their order.
+    pub about: Subject,
+    /// Who acted, for whom, in which request.
+    pub origin: Origin,
     /// Subject of the event; see [`Event::SUBJECT`].
-    pub subject: &'static str,
+    pub subject: Cow<'static, str>,
     /// Body of the event.
     pub body: Value,
+    /// Version of the body's form; see [`Event::VERSION`].
+    pub version: u16,
 }
 
 impl OutboxEvent {
-    /// Creates an event of `workspace`. Its id is generated at `at`; the database sets its time.
-    pub fn new(at: DateTime<Utc>, workspace: WorkspaceId, subject: &'static str, body: Value) -> Self {
-        Self { id: EventId::generate(at), workspace, subject, body }
+    /// Creates an event of version 1 about `about`, caused by `actor`; the database sets its time. Where there is a grant,
+    /// [`OutboxEvent::by`] is simpler.
+    pub fn new(
+        ctx: &Ctx,
+        actor: Actor,
+        about: impl Into<Subject>,
+        subject: impl Into<Cow<'static, str>>,
+        body: Value,
+    ) -> Self {
+        let (id, origin) = (EventId::generate(ctx.now), Origin::new(ctx, actor));
+        Self { id, about: about.into(), origin, subject: subject.into(), body, version: 1 }
+    }
+
+    /// Creates an event of version 1 about the grant's workspace, caused by the caller.
+    pub fn by(grant: &Grant, subject: impl Into<Cow<'static, str>>, body: Value) -> Self {
+        let mut event = Self::new(grant.ctx(), grant.actor(), grant.workspace(), subject, body);
+        event.origin.acting_as = grant.acting_as();
+        event
+    }
+
+    /// Sets the version of the body's form.
+    #[must_use]
+    pub fn version(mut self, version: u16) -> Self {
+        self.version = version;
+        self
     }
 }

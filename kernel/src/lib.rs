@@ -63,7 +63,10 @@ pub use base::ctx::Ctx;
 pub use base::error::{BoxError, Error, Fields, Refusal, StoreError};
 pub use base::id::Id;
 pub use base::keyring::Keyring;
-pub use base::{actor, clock, ctx, error, id, idempotency, json, keyring, page, request, response, secret, text};
+pub use base::subject::Subject;
+pub use base::{
+    actor, clock, ctx, error, id, idempotency, json, keyring, origin, page, request, response, secret, subject, text,
+};
 pub use billing::entitlements::Feature;
 pub use billing::limits::Limit;
 pub use config::ProductConfig;

@@ -82,6 +82,7 @@ async fn the_applications_login_reaches_one_workspace_at_a_time() -> TestResult 
         "tracker.projects",
         "kernel.memberships",
         "kernel.audit_log",
+        "kernel.audit_personal",
         "kernel.usage",
         "kernel.subscriptions",
         "kernel.slugs",
@@ -106,7 +107,8 @@ async fn the_applications_login_reaches_one_workspace_at_a_time() -> TestResult 
         ("UPDATE tracker.projects SET workspace_id = $1", Err("42501")),
         ("INSERT INTO kernel.memberships (workspace_id, user_id, role, created_at, updated_at)
           SELECT $1, user_id, 'owner', now(), now() FROM kernel.memberships LIMIT 1", Err("42501")),
-        ("INSERT INTO kernel.outbox (workspace_id, id, subject, body) VALUES ($1, gen_random_uuid(), 'x', '{}')", Err("42501")),
+        ("INSERT INTO kernel.outbox (subject_type, subject_id, workspace_id, id, version, actor_type, actor_id, actor_label, subject, body, request_id)
+          VALUES ('workspace', $1, $1, gen_random_uuid(), 1, 'user', $1, 'x', 'x', '{}', 'x')", Err("42501")),
         // Within the own workspace too: a request cannot raise its own plan, nor its limits, nor read hashes.
         ("UPDATE kernel.workspaces SET plan = 'enterprise' WHERE id <> $1", Err("42501")),
         ("UPDATE kernel.workspaces SET entitlements = '{}' WHERE id <> $1", Err("42501")),
@@ -121,8 +123,13 @@ async fn the_applications_login_reaches_one_workspace_at_a_time() -> TestResult 
         // The log is append-only and stamped by the database.
         ("UPDATE kernel.audit_log SET action = 'x' WHERE workspace_id <> $1", Err("42501")),
         ("DELETE FROM kernel.audit_log WHERE workspace_id <> $1", Err("42501")),
-        ("INSERT INTO kernel.audit_log (workspace_id, id, at, actor_type, actor_id, actor_label, action, target_type, target_id, meta, request_id)
-          VALUES (kernel.ws(), $1, '2020-01-01', 'user', $1, 'x', 'x', 'x', 'x', '{}', 'x')", Err("42501")),
+        ("INSERT INTO kernel.audit_log (subject_type, subject_id, workspace_id, at, id, retention, version, actor_type, actor_id, actor_label, action,
+                                       target_type, target_id, meta, request_id)
+          VALUES ('workspace', kernel.ws(), kernel.ws(), '2020-01-01', $1, 'standard', 1, 'user', $1, 'x', 'x', 'x', 'x', '{}', 'x')", Err("42501")),
+        // Nor does a request see the numbers of the records, or erase what is personal in them.
+        ("SELECT max(seq) FROM kernel.audit_log WHERE workspace_id <> $1", Err("42501")),
+        ("SELECT last_value FROM kernel.audit_seq WHERE $1 IS NOT NULL", Err("42501")),
+        ("DELETE FROM kernel.audit_personal WHERE workspace_id <> $1", Err("42501")),
         ("INSERT INTO kernel.users (id, email, email_lower, name, password_hash, email_verified_at, created_at, updated_at)
           VALUES ($1, 'x', 'x', 'x', 'x', now(), now(), now())", Err("42501")),
         ("TRUNCATE tracker.projects", Err("42501")),
@@ -148,7 +155,8 @@ async fn the_audit_log_cannot_be_changed_even_by_its_owner() -> TestResult {
         "UPDATE kernel.audit_log SET action = 'x'",
         "DELETE FROM kernel.audit_log",
         "TRUNCATE kernel.audit_log",
-        "TRUNCATE kernel.audit_log_default",
+        "TRUNCATE kernel.audit_log_security",
+        "TRUNCATE kernel.audit_log_standard_default",
     ] {
         let error = sqlx::query(statement).execute(&mut admin).await.expect_err(statement);
         assert!(error.to_string().contains("append-only"), "{statement}: {error}");

@@ -69,7 +69,7 @@ fn timed_out(received: &BodyReceived, limit: Duration) -> Refusal {
     }
 }
 
-/// The context of the request: its time, its id and the client's address.
+/// The context of the request: its time, its id, its trace and the client's address.
 fn ctx(api: &Api, request: &Request) -> Ctx {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -3,15 +3,15 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{
-    Finding, common, functions, grants, kernel_grants, kernel_policies, keys, partitions, policies, references, roles,
-    tables, triggers,
+    Finding, common, functions, grants, kernel_grants, kernel_policies, keys, partitions, policies, records,
+    references, roles, tables, triggers,
 };
 
 /// Stable name of a check and its query, which may use the CTEs of [`common::WITH`] and [`kernel_grants::GIVEN`].
 pub(super) type Check = (&'static str, &'static str);
 
 /// In the order of the report: the most severe checks first.
-const GROUPS: [&[Check]; 11] = [
+const GROUPS: [&[Check]; 12] = [
     roles::CHECKS,
     tables::CHECKS,
     policies::CHECKS,
@@ -22,6 +22,7 @@ const GROUPS: [&[Check]; 11] = [
     references::CHECKS,
     keys::CHECKS,
     triggers::CHECKS,
+    records::CHECKS,
     partitions::CHECKS,
 ];
 

@@ -4,7 +4,7 @@ use super::checks::Check;
 
 pub(super) const CHECKS: &[Check] = &[("kernel_policy", KERNEL_POLICY)];
 
-/// Word for word as Postgres prints them. `self` is here because `policy_too_wide` excepts it by its name.
+/// Word for word as Postgres prints them. `self` and those of records are here because `policy_too_wide` excepts them by their names.
 const KERNEL_POLICY: &str = r"
 SELECT format('policy %I ON %s', v.policy, r.name), format('it is missing or was changed: %s', v.why),
        format('DROP POLICY IF EXISTS %I ON %s; CREATE POLICY %I ON %s AS %s FOR %s TO kernel_app%s%s;', v.policy, r.name, v.policy, r.name,
@@ -13,6 +13,13 @@ FROM (VALUES
     ('memberships', 'oneself', 'RESTRICTIVE', 'INSERT', NULL, '(user_id = ( SELECT kernel.me() AS me))', 'a request can make anybody a member'),
     ('memberships', 'self', 'PERMISSIVE', 'SELECT', '((user_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
      'a person sees only their own memberships by it, and none in a scope that has a workspace'),
+('audit_log', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
+    ('audit_log', 'person_reads', 'PERMISSIVE', 'SELECT', '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
+     'a person reads their own records by it, and none in a scope that has a workspace'),
+    ('audit_personal', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
+    ('audit_personal', 'person_reads', 'PERMISSIVE', 'SELECT', '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
+     'a person reads their own records by it, and none in a scope that has a workspace'),
+    ('outbox', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
     ('invites', 'still_open', 'RESTRICTIVE', 'UPDATE', '((accepted_at IS NULL) AND (revoked_at IS NULL))', 'true',
      'a request can reopen an invite that was accepted or revoked'),
     ('api_keys', 'not_revoked', 'RESTRICTIVE', 'UPDATE', '(revoked_at IS NULL)', 'true', 'a request can make a revoked key work again')

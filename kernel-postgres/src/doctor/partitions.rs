@@ -11,11 +11,11 @@ const PARTITION_MISSING: &str = r"
 WITH RECURSIVE wanted AS (
     SELECT p.parent, p.parent || to_char(m.month, '_YYYY_MM') AS part, 'rows of that month go to its default partition' AS effect,
            format('SELECT kernel.add_partition(%L, %L);', p.parent, to_char(m.month, 'YYYY-MM-DD')) AS fix
-    FROM unnest(ARRAY['audit_log', 'outbox', 'webhook_inbox']) p(parent)
+    FROM unnest(ARRAY['audit_log_security', 'audit_log_standard', 'audit_personal_security', 'audit_personal_standard', 'outbox', 'webhook_inbox']) p(parent)
     CROSS JOIN LATERAL (SELECT date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => n) AS month FROM generate_series(0, 2) n) m
     UNION ALL
     SELECT p.parent, p.parent || '_default', 'rows of a month without a partition are refused', format('SELECT kernel.add_default_partition(%L);', p.parent)
-    FROM unnest(ARRAY['audit_log', 'outbox', 'webhook_inbox']) p(parent)
+    FROM unnest(ARRAY['audit_log_security', 'audit_log_standard', 'audit_personal_security', 'audit_personal_standard', 'outbox', 'webhook_inbox']) p(parent)
 )
 SELECT format('kernel.%I', part), format('kernel.%I has no such partition: %s', parent, effect), fix
 FROM wanted

@@ -58,6 +58,6 @@ SELECT format('trigger %s ON %s', e.trigger, r.name), 'it is missing, so entries
 FROM rel r
 JOIN (VALUES ('append_only', 'BEFORE UPDATE OR DELETE', 27, 'ROW'), ('no_truncate', 'BEFORE TRUNCATE', 34, 'STATEMENT')) e(trigger, moment, type, level) ON true
 WHERE (r.oid = to_regclass('kernel.audit_log')
-       OR e.trigger = 'no_truncate' AND r.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('kernel.audit_log')))
+       OR e.trigger = 'no_truncate' AND r.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('kernel.audit_log'))))
   AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgname = e.trigger AND g.tgtype = e.type
                   AND g.tgfoid = to_regproc('kernel.refuse_change')) ORDER BY 1";

@@ -191,8 +191,8 @@ impl History {
             return Err(Refusal::new(&codes::LAST_OWNER, "the last owner").into());
         }
         tx.members().remove(workspace, user).await?;
-        tx.records().audit(AuditEntry::new(grant.ctx(), grant.actor(), workspace, actions::MEMBER_LEAVE));
-        tx.records().event(OutboxEvent::new(grant.now(), workspace, subjects::MEMBER_REMOVED, json!({})));
+        tx.records().audit(AuditEntry::by(grant, actions::MEMBER_LEAVE));
+        tx.records().event(OutboxEvent::by(grant, subjects::MEMBER_REMOVED, json!({})));
         Ok(())
     }
 
@@ -210,9 +210,10 @@ impl History {
         tx.invites().consume(workspace, &invited.token.hash(), user, at).await?;
         tx.limits().reserve(workspace, SEATS, 1).await?;
         tx.members().insert(&NewMembership { workspace, user, role: &invited.role, at }).await?;
-        let entry = AuditEntry::new(&Ctx::at(at), Actor::User(user), workspace, actions::MEMBER_JOIN);
+        let (ctx, actor) = (Ctx::at(at), Actor::User(user));
+        let entry = AuditEntry::new(&ctx, actor, workspace, actions::MEMBER_JOIN);
         tx.records().audit(entry.target("invite", invited.id));
-        tx.records().event(OutboxEvent::new(at, workspace, subjects::MEMBER_JOINED, json!({})));
+        tx.records().event(OutboxEvent::new(&ctx, actor, workspace, subjects::MEMBER_JOINED, json!({})));
         Ok(())
     }
 }

@@ -69,12 +69,16 @@ pub(crate) async fn suite() -> Outcome {
 
     // Another workspace sees nothing, and neither does a person's scope.
     let everything = PageRequest::first(100);
-    assert_eq!(tx.audit_log().list(eve.workspace(), &all, &everything).await?.items, []);
+    assert_eq!(tx.audit_log().list(eve.workspace().into(), &all, &everything).await?.items, []);
     drop(tx);
     let mut tx = world.own(&ada).await?;
-    assert_eq!(tx.audit_log().list(ada.workspace(), &all, &everything).await?.items, []);
+    assert_eq!(tx.audit_log().list(ada.workspace().into(), &all, &everything).await?.items, []);
     drop(tx);
     let mut tx = world.system().await?;
-    assert_eq!(tx.audit_log().list(ada.workspace(), &all, &everything).await?.items, seen, "the system sees all");
+    assert_eq!(
+        tx.audit_log().list(ada.workspace().into(), &all, &everything).await?.items,
+        seen,
+        "the system sees all"
+    );
     Ok(())
 }

@@ -101,7 +101,7 @@ async fn parts(world: &World, user: UserId, workspace: WorkspaceId) -> Result<(b
         tx.users().find(user).await?.is_some(),
         tx.workspaces().find(workspace).await?.is_some(),
         tx.limits().all(workspace).await?.len(),
-        tx.audit_log().list(workspace, &AuditFilter::default(), &PageRequest::first(9)).await?.items.len(),
+        tx.audit_log().list(workspace.into(), &AuditFilter::default(), &PageRequest::first(9)).await?.items.len(),
     ))
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::world::{Person, World};
+use saas_kernel::actor::Actor;
 use saas_kernel::audit::{self, AuditEntry, AuditFilter};
 use saas_kernel::error::BoxError;
 use saas_kernel::events::{Event, OutboxEvent, publish};
@@ -38,7 +39,7 @@ pub(crate) async fn suite() -> Outcome {
     // Nothing before the commit, nothing without it, everything with it, in the order of the calls.
     let mut tx = world.tenant(&ada).await?;
     note(&mut *tx, 0)?;
-    let read = tx.audit_log().list(ada.workspace(), &AuditFilter::default(), &PageRequest::first(9)).await?;
+    let read = tx.audit_log().list(ada.workspace().into(), &AuditFilter::default(), &PageRequest::first(9)).await?;
     assert_eq!(read.items.len(), 1, "buffered: only the sign-up's own entry is there");
     drop(tx);
     assert!(noted(&world, &ada).await?.is_empty(), "dropping forgets them");
@@ -53,7 +54,7 @@ pub(crate) async fn suite() -> Outcome {
 
     // A record of another workspace, or of none, refuses the commit: the change goes with it.
     let entry = |workspace| AuditEntry::new(ada.grant.ctx(), ada.grant.actor(), workspace, "test.forged");
-    let event = |workspace| OutboxEvent::new(world.now(), workspace, "test.forged", json!({}));
+    let event = |workspace| OutboxEvent::new(ada.grant.ctx(), ada.grant.actor(), workspace, "test.forged", json!({}));
     for forged in 0..2 {
         let mut tx = world.tenant(&ada).await?;
         let rename = Rename { name: Some("Never".parse()?), slug: None };
@@ -72,7 +73,8 @@ pub(crate) async fn suite() -> Outcome {
 
     // The system writes for whichever workspace it works on.
     let mut tx = world.system().await?;
-    tx.records().audit(AuditEntry { action: "test.noted", ..entry(eve.workspace()).target("number", 99) });
+    let noted_for_eve = AuditEntry::new(ada.grant.ctx(), Actor::System("conformance"), eve.workspace(), "test.noted");
+    tx.records().audit(noted_for_eve.target("number", 99));
     tx.records().event(event(ada.workspace()));
     tx.commit().await?;
     assert_eq!(noted(&world, &eve).await?, ["99"]);

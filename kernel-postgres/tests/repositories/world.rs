@@ -222,7 +222,7 @@ pub(crate) async fn over(tx: &mut dyn Tx) {
         ("limits", tx.limits().usage(id, LIMIT.0).await.is_ok()),
         ("subscriptions", tx.subscriptions().of_workspace(id).await.is_ok()),
         ("inbox", tx.inbox().claim("conformance", 1, at, at).await.is_ok()),
-        ("audit_log", tx.audit_log().list(id, &AuditFilter::default(), &PageRequest::first(1)).await.is_ok()),
+        ("audit_log", tx.audit_log().list(id.into(), &AuditFilter::default(), &PageRequest::first(1)).await.is_ok()),
     ];
     let went_on: Vec<&str> = answered.into_iter().filter(|(_, went_on)| *went_on).map(|(name, _)| name).collect();
     assert!(went_on.is_empty(), "after an error the transaction is over, but these answer: {went_on:?}");

@@ -1,11 +1,12 @@
 //! Records what a caller did, and lists the audit log.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde_json::Value;
 
 use super::{AuditEntry, AuditFilter, AuditRecord};
-use crate::access::Can;
+use crate::access::{Can, Grant};
 use crate::audit::names::ReadAudit;
 use crate::base::error::{Error, Refusal};
 use crate::base::page::{Page, PageRequest};
@@ -14,31 +15,31 @@ use crate::store::Tx;
 /// Records that the caller did `action` to the target `id` of type `target`. The entry is written when the transaction commits.
 ///
 /// # Errors
-/// If the transaction is not one of the proof's workspace.
-pub fn record<P>(
-    can: &Can<P>,
+/// If the transaction is not one of the grant's workspace.
+pub fn record(
+    grant: &Grant,
     tx: &mut dyn Tx,
-    action: &'static str,
-    target: &'static str,
+    action: impl Into<Cow<'static, str>>,
+    target: impl Into<Cow<'static, str>>,
     id: impl Display,
 ) -> Result<(), Error> {
-    record_with(can, tx, action, target, id, Value::Null)
+    record_with(grant, tx, action, target, id, Value::Null)
 }
 
 /// Like [`record`], with further details as JSON.
 ///
 /// # Errors
-/// If the transaction is not one of the proof's workspace.
-pub fn record_with<P>(
-    can: &Can<P>,
+/// If the transaction is not one of the grant's workspace.
+pub fn record_with(
+    grant: &Grant,
     tx: &mut dyn Tx,
-    action: &'static str,
-    target: &'static str,
+    action: impl Into<Cow<'static, str>>,
+    target: impl Into<Cow<'static, str>>,
     id: impl Display,
     meta: Value,
 ) -> Result<(), Error> {
-    let entry = AuditEntry::new(can.ctx(), can.actor(), can.workspace(), action).target(target, id).meta(meta);
-    can.enter(tx)?.records().audit(entry);
+    let entry = AuditEntry::by(grant, action).target(target, id).meta(meta);
+    grant.enter(tx)?.records().audit(entry);
     Ok(())
 }
 
@@ -57,5 +58,5 @@ pub async fn list(
     {
         return Err(Refusal::field("until", "must be later than `from`").into());
     }
-    Ok(can.enter(tx)?.audit_log().list(can.workspace(), filter, page).await?)
+    Ok(can.enter(tx)?.audit_log().list(can.workspace().into(), filter, page).await?)
 }

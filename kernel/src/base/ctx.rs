@@ -20,6 +20,8 @@ pub struct Ctx {
     pub ip: Option<IpAddr>,
     /// The client's `User-Agent`, at most 400 bytes.
     pub user_agent: Option<Arc<str>>,
+    /// Trace context of the request, as W3C `traceparent`; see [`traceparent`].
+    pub trace: Option<Arc<str>>,
 }
 
 impl Ctx {
@@ -39,7 +41,12 @@ impl Ctx {
         let request_id = text("x-request-id").filter(is_plain).map_or(ctx.request_id, Arc::from);
         let user_agent =
             text("user-agent").and_then(|agent| agent.get(..agent.floor_char_boundary(400))).map(Arc::from);
-        Self { now, request_id, ip: Some(ip), user_agent }
+        let mut contexts = head.all("traceparent");
+        let trace = match (contexts.next(), contexts.next()) {
+            (Some(context), None) => std::str::from_utf8(context).ok().and_then(traceparent),
+            _ => None, // several are as good as none (W3C Trace Context, "Multiple traceparent headers")
+        };
+        Self { now, request_id, ip: Some(ip), user_agent, trace }
     }
 
     /// Context for jobs, commands and tests, which have no client.
@@ -49,7 +56,7 @@ impl Ctx {
 
     /// Context of a call with this request id. Set the other fields afterwards.
     pub fn new(now: DateTime<Utc>, request_id: impl Into<Arc<str>>) -> Self {
-        Self { now, request_id: request_id.into(), ip: None, user_agent: None }
+        Self { now, request_id: request_id.into(), ip: None, user_agent: None, trace: None }
     }
 }
 
@@ -66,6 +73,29 @@ pub fn network(ip: IpAddr) -> IpAddr {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
         v4 => v4,
     }
+}
+
+/// Parses a `traceparent` header: the trace context in the form of version 00, which later versions extend at its end; `None` if it
+/// is invalid (W3C Trace Context, "traceparent Header").
+///
+/// ```
+/// use saas_kernel::ctx::traceparent;
+/// let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// assert_eq!(traceparent(valid).as_deref(), Some(valid));
+/// assert_eq!(traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"), None);
+/// ```
+pub fn traceparent(header: &str) -> Option<Arc<str>> {
+    let (known, more) = header.split_at_checked(55)?;
+    let mut parts = known.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let valid = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let extended = version != "00" && more.starts_with('-');
+    let known_form = version != "ff" && !zero(trace) && !zero(parent) && (more.is_empty() || extended);
+    (valid && known_form).then(|| known.into())
 }
 
 #[cfg(test)]
@@ -91,5 +121,27 @@ mod tests {
         let long = ctx("user-agent", format!("a{}", "ü".repeat(300)).as_bytes());
         assert_eq!(long.user_agent.map(|kept| kept.len()), Some(399));
         assert_eq!(ctx("user-agent", b"\xff").user_agent, None);
+    }
+
+    #[test]
+    fn a_trace_context_that_is_not_one_is_ignored() {
+        let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        let later = format!("01-{trace}-{parent}-01");
+        assert_eq!(traceparent(&format!("{later}-what-comes-later")).as_deref(), Some(&*later));
+        for bad in [
+            String::new(),
+            format!("00-{trace}-{parent}-01-more"),
+            format!("01-{trace}-{parent}-01more"),
+            format!("ff-{trace}-{parent}-01"),
+            format!("00-{}-{parent}-01", "0".repeat(32)),
+            format!("00-{trace}-{}-01", "0".repeat(16)),
+            format!("00-{}-{parent}-01", trace.to_uppercase()),
+            format!("00-{trace}-{parent}-0g"),
+            format!("00-{trace}-{parent}01"),
+            format!("00_{trace}-{parent}-01"),
+            "ü".repeat(30),
+        ] {
+            assert_eq!(traceparent(&bad), None, "{bad:?}");
+        }
     }
 }

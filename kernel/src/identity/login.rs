@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use crate::access::Call;
+use crate::audit::AuditEntry;
 use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Refusal};
 use crate::base::id::{SessionId, UserId};
 use crate::base::secret::Token;
+use crate::identity::names::action;
 use crate::identity::names::codes::INVALID_CREDENTIALS;
 use crate::identity::password::{Password, Passwords};
-use crate::identity::sessions::{NewSession, SessionLife};
+use crate::identity::sessions::{NewSession, Session, SessionLife};
 use crate::identity::users::{Email, User};
 use crate::store::seal::Sealed;
 use crate::store::{Proof, Reach, Scope, Store, Tx};
@@ -76,7 +78,7 @@ pub(crate) fn wrong_credentials() -> Refusal {
 }
 
 /// Creates a session with a new token and ends the session that the browser had, so that a token that an attacker planted
-/// before is worthless (OWASP ASVS 7.2.4).
+/// before is worthless (OWASP ASVS 7.2.4). The login is in the person's audit log.
 pub async fn begin_session(
     login: &VerifiedLogin,
     tx: &mut dyn Tx,
@@ -98,13 +100,19 @@ pub async fn begin_session(
         user_agent: login.call.ctx().user_agent.clone(),
     };
     tx.sessions().insert(&session).await?;
+    let entry = AuditEntry::new(login.call.ctx(), Actor::User(login.user), login.user, action::USER_LOGIN);
+    tx.records().audit(entry.target("session", session.id));
     let user =
         tx.users().find(login.user).await?.ok_or_else(|| Error::broken("the account does not exist any more"))?;
     Ok(LoggedIn { user, token })
 }
 
-/// Ends the session of `token`. Having the token is sufficient proof. The token is refused from the next statement on.
-pub async fn logout(tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
-    tx.sessions().delete_by_token(&token.hash()).await?;
+/// Ends the session, whose token is `token`. The token is refused from the next statement on.
+pub async fn logout(session: &Session, tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
+    if tx.sessions().delete_by_token(&token.hash()).await? {
+        let user = session.user();
+        let entry = AuditEntry::new(session.ctx(), Actor::User(user), user, action::USER_LOGOUT);
+        tx.records().audit(entry.target("session", session.id()));
+    }
     Ok(())
 }

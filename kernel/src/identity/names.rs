@@ -18,6 +18,12 @@ pub mod codes {
 /// Audit actions.
 pub mod action {
     crate::names! { pub IDENTITY {
+        /// A person created their account.
+        USER_SIGN_UP = "user.sign_up";
+        /// A person signed in.
+        USER_LOGIN = "user.login";
+        /// A person signed out.
+        USER_LOGOUT = "user.logout";
         /// An API key was created.
         API_KEY_CREATE = "api_key.create";
         /// An API key was revoked.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{Authority, Call, Grant, Policy};
+use crate::audit::AuditEntry;
 use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
 use crate::base::error::{Error, Fields, Refusal};
 use crate::base::id::{UserId, WorkspaceId};
 use crate::hooks::{Hooks, SignedUp};
+use crate::identity::names::action;
 use crate::identity::password::{Password, PasswordHash, Passwords};
 use crate::identity::users::{Email, NewUser, PersonName};
 use crate::store::seal::Sealed;
@@ -110,7 +112,10 @@ pub async fn sign_up(
     if !tx.users().insert(&new).await? {
         return Ok(None);
     }
-    let creator = Creator { ctx: sign_up.call.ctx(), user: sign_up.user, actor: Actor::User(sign_up.user) };
+    let actor = Actor::User(sign_up.user);
+    let entry = AuditEntry::new(sign_up.call.ctx(), actor, sign_up.user, action::USER_SIGN_UP);
+    tx.records().audit(entry.target("user", sign_up.user));
+    let creator = Creator { ctx: sign_up.call.ctx(), user: sign_up.user, actor };
     let choice = NameChoice {
         name: WorkspaceName::of_person(&sign_up.name),
         slug: Slug::derive(sign_up.name.as_str()),

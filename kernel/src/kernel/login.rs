@@ -41,7 +41,7 @@ impl Kernel {
     /// The errors of the database.
     pub async fn log_out(&self, session: &Session, token: &Token) -> Result<(), Error> {
         let mut tx = self.store().begin(session.scope()).await?;
-        login::logout(&mut *tx, token).await?;
+        login::logout(session, &mut *tx, token).await?;
         Ok(tx.commit().await?)
     }
 }

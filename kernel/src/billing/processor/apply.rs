@@ -56,9 +56,10 @@ impl Processor {
         let meta = serde_json::json!({
             "plan": entitlements.plan(), "access": access.as_str(), "status": next.status.as_str(), "event": event.event_id,
         });
-        let entry = AuditEntry::new(&ctx, Actor::System(provider), workspace, what).target("subscription", next.id);
+        let actor = Actor::System(provider);
+        let entry = AuditEntry::new(&ctx, actor, workspace, what).target("subscription", next.id);
         tx.records().audit(entry.meta(meta.clone()));
-        tx.records().event(OutboxEvent::new(ctx.now, workspace, subject::SUBSCRIPTION_CHANGED, meta));
+        tx.records().event(OutboxEvent::new(&ctx, actor, workspace, subject::SUBSCRIPTION_CHANGED, meta));
         Ok(())
     }
 

@@ -73,9 +73,10 @@ pub async fn create(
         expires_at: at + life,
     };
     let invite = tx.invites().put(&new).await?;
-    let entry = AuditEntry::new(can.ctx(), can.actor(), workspace, action::MEMBER_INVITE)
+    let entry = AuditEntry::by(can, action::MEMBER_INVITE)
         .target("invite", invite.id)
-        .meta(json!({ "email": invite.email, "role": invite.role }));
+        .meta(json!({ "role": invite.role }))
+        .personal(json!({ "email": invite.email }));
     tx.records().audit(entry);
     Ok((invite, token))
 }
@@ -115,9 +116,9 @@ pub async fn revoke(can: &Can<EvenReadOnly<InviteMember>>, tx: &mut dyn Tx, id: 
     let revoked = revoked.ok_or_else(|| {
         Refusal::new(&codes::NOT_FOUND, "there is no such open invite in this workspace; GET …/invites lists them")
     })?;
-    let entry = AuditEntry::new(can.ctx(), can.actor(), can.workspace(), action::MEMBER_INVITE_REVOKE)
+    let entry = AuditEntry::by(can, action::MEMBER_INVITE_REVOKE)
         .target("invite", id)
-        .meta(json!({ "email": revoked.email }));
+        .personal(json!({ "email": revoked.email }));
     tx.records().audit(entry);
     Ok(())
 }
@@ -210,11 +211,12 @@ pub async fn accept(invited: &Invited, tx: &mut dyn Tx) -> Result<Member, Error>
         }
         inserted => inserted?,
     }
-    let entry = AuditEntry::new(session.ctx(), Actor::User(user), workspace, action::MEMBER_JOIN)
+    let (ctx, actor) = (session.ctx(), Actor::User(user));
+    let entry = AuditEntry::new(ctx, actor, workspace, action::MEMBER_JOIN)
         .target("invite", invite.id)
         .meta(json!({ "role": invite.role }));
     tx.records().audit(entry);
-    tx.records().event(OutboxEvent::new(at, workspace, subject::MEMBER_JOINED, json!({ "user": user })));
+    tx.records().event(OutboxEvent::new(ctx, actor, workspace, subject::MEMBER_JOINED, json!({ "user": user })));
     let joined = tx.members().find(workspace, user).await?;
     joined.ok_or_else(|| Error::broken("a member is not visible to the transaction that made it"))
 }

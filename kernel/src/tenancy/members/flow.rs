@@ -122,9 +122,8 @@ fn note(
     user: UserId,
     meta: serde_json::Value,
 ) {
-    let entry = AuditEntry::new(grant.ctx(), grant.actor(), grant.workspace(), action).target("user", user).meta(meta);
-    tx.records().audit(entry);
-    tx.records().event(OutboxEvent::new(grant.now(), grant.workspace(), subject, json!({ "user": user })));
+    tx.records().audit(AuditEntry::by(grant, action).target("user", user).meta(meta));
+    tx.records().event(OutboxEvent::by(grant, subject, json!({ "user": user })));
 }
 
 fn missing() -> Refusal {

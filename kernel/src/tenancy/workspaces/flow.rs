@@ -93,7 +93,7 @@ pub(crate) async fn create_workspace(
     let entry = AuditEntry::new(creator.ctx, creator.actor, id, action::WORKSPACE_CREATE).target("workspace", id);
     tx.records().audit(entry);
     let body = serde_json::json!({ "id": id, "slug": slug.as_str(), "name": choice.name.as_str() });
-    tx.records().event(OutboxEvent::new(at, id, subject::WORKSPACE_CREATED, body));
+    tx.records().event(OutboxEvent::new(creator.ctx, creator.actor, id, subject::WORKSPACE_CREATED, body));
     let made = tx.workspaces().find(id).await?;
     made.ok_or_else(|| Error::broken("a workspace is not visible to the transaction that made it"))
 }
