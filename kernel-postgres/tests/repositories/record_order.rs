@@ -115,13 +115,16 @@ pub(crate) async fn origins() -> Outcome {
     // A staff member acts for Ada: both are kept, with the client, the request and its trace.
     let (staff, trace) = (eve.user(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    let ctx = Ctx { ip: Some(client), user_agent: Some("curl".into()), trace: Some(trace.into()), ..world.ctx() };
-    let actor = Actor::Staff { staff, acting_as: ada.user() };
+    let mut ctx = world.ctx();
+    (ctx.ip, ctx.user_agent, ctx.trace) = (Some(client), Some("curl".into()), Some(trace.into()));
+    let (actor, acting_as) = (Actor::Staff(staff), Some(ada.user()));
     let mut tx = world.system().await?;
     for about in [Subject::Workspace(ada.workspace()), Subject::Person(ada.user()), Subject::Platform] {
-        let entry = AuditEntry::new(&ctx, actor, about, "test.seen").meta(json!({ "n": 1 })).version(3);
+        let entry =
+            AuditEntry::new(&ctx, actor, about, "test.seen").acting_as(acting_as).meta(json!({ "n": 1 })).version(3);
         tx.records().audit(entry.personal(json!({ "email": "ada@example.com" })));
-        tx.records().event(OutboxEvent::new(&ctx, actor, about, "test.seen", json!({})).version(2));
+        tx.records()
+            .event(OutboxEvent::new(&ctx, actor, about, "test.seen", json!({})).acting_as(acting_as).version(2));
     }
     tx.commit().await?;
     let mut tx = world.system.begin_system("test").await?;
