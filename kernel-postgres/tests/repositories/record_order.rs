@@ -12,7 +12,7 @@ use saas_kernel::error::BoxError;
 use saas_kernel::events::OutboxEvent;
 use saas_kernel::page::PageRequest;
 use saas_kernel::store::Tx;
-use saas_kernel::{Actor, Ctx, Subject, actions};
+use saas_kernel::{Actor, Subject, actions};
 use saas_kernel_postgres::PgTx;
 
 /// Records the entry and the event `test.<name>` in Ada's workspace.
@@ -37,7 +37,7 @@ async fn order(world: &World) -> Result<[(Vec<String>, bool); 2], BoxError> {
     Ok(orders)
 }
 
-/// Waits until a transaction waits for a row.
+/// Waits until a transaction waits for a lock.
 async fn until_somebody_waits(world: &World) -> Outcome {
     for _ in 0..1000 {
         let mut tx = world.system.begin_system("test").await?;
@@ -48,7 +48,7 @@ async fn until_somebody_waits(world: &World) -> Outcome {
         drop(tx);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Err("nobody waits for a row".into())
+    Err("nobody waits for a lock".into())
 }
 
 pub(crate) async fn suite() -> Outcome {
@@ -80,8 +80,8 @@ pub(crate) async fn suite() -> Outcome {
     let mut c = world.tenant(&ada).await?;
     note(&mut *c, &ada, "c");
     let mut holder = world.system().await?;
-    let hold = "SELECT FROM kernel.memberships WHERE workspace_id = $1 FOR UPDATE";
-    sqlx::query(hold).bind(ada.workspace().uuid()).execute(PgTx::of(&mut *holder)?.conn()).await?;
+    let hold = sqlx::query("SELECT pg_advisory_xact_lock(kernel.standing_queue($1, $2))");
+    hold.bind(ada.workspace().uuid()).bind(ada.user().uuid()).execute(PgTx::of(&mut *holder)?.conn()).await?;
     let waiting = tokio::spawn(c.commit());
     until_somebody_waits(&world).await?;
     note(&mut *holder, &ada, "d");
