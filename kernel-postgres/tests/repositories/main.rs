@@ -22,6 +22,7 @@ mod record_order;
 mod records;
 mod sessions;
 mod standing;
+mod standing_races;
 mod subscriptions;
 mod transactions;
 mod users;
@@ -71,6 +72,7 @@ mod suite {
         transactions = transactions::transactions;
         proofs = transactions::proofs;
         standing = standing::suite;
+        standing_races = standing_races::suite;
         cancellation = cancellation::suite;
         races = races::suite;
     }
