@@ -21,8 +21,11 @@ type Refused<'a> = (&'a str, &'a dyn Fn(&str) -> RequestBuilder);
 /// The address of this app on the database of `app`.
 async fn start(app: &TestApp) -> Result<String, BoxError> {
     let store = app.db.store().await?;
-    let kernel =
-        Kernel::builder(ProductConfig::parse(CONFIG)?).store(store.clone()).permissions(PERMISSIONS).build()?;
+    let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
+        .keyring(saas_kernel::Keyring::ephemeral())
+        .store(store.clone())
+        .permissions(PERMISSIONS)
+        .build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let public_url = "http://127.0.0.1".to_owned();

@@ -18,6 +18,7 @@ mod limits;
 mod lookups;
 mod members;
 mod races;
+mod record_order;
 mod records;
 mod sessions;
 mod standing;
@@ -64,6 +65,8 @@ mod suite {
         inbox = inbox::suite;
         audit_log = audit_log::suite;
         records = records::suite;
+        record_order = record_order::suite;
+        record_origins = record_order::origins;
         idempotency = idempotency::suite;
         transactions = transactions::transactions;
         proofs = transactions::proofs;
