@@ -9,6 +9,7 @@ use serde_json::Value;
 
 /// Sends requests to the app.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpClient {
     /// The client. Clones share its cookies.
     pub client: Client,
@@ -79,6 +80,7 @@ impl HttpClient {
 
 /// What came back, whatever its status.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,

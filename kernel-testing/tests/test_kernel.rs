@@ -3,6 +3,8 @@
 use saas_kernel::permissions::{ReadWorkspace, UpdateWorkspace};
 use saas_kernel::tenancy::workspaces;
 use saas_kernel::{Error, codes};
+use saas_kernel_axum::axum::routing::get;
+use saas_kernel_axum::{Allow, HttpSettings, OpenApiRouter, View, app};
 use saas_kernel_testing::{PASSWORD, Setup, StatusCode, TestKernel, TestResult};
 use serde_json::json;
 
@@ -59,6 +61,28 @@ async fn members_call_routes_over_http_until_their_session_ends() -> TestResult 
     );
     assert_eq!(ada.grant().await.unwrap_err().code(), Some("unauthenticated"));
     Ok(())
+}
+
+#[tokio::test]
+async fn the_products_routes_are_served_on_its_own_app() -> TestResult {
+    let setup = Setup::new(CONFIG)
+        .app(|kernel, _| Ok(app(kernel, HttpSettings::new("https://app.example.com")?)))
+        .workspace_routes(|_| OpenApiRouter::new().route("/role", get(role)))
+        .user_routes(|_| OpenApiRouter::new().route("/me/ping", get(async || "pong")))
+        .public_routes(|_| OpenApiRouter::new().route("/ping", get(async || "pong")));
+    let test = TestKernel::start(setup).await?;
+    let ada = test.member("Ada").await?;
+    let grace = test.join(&ada, "Grace", "viewer").await?;
+    assert_eq!(grace.get(&grace.at("/role")).await?.expect(StatusCode::OK)?, "viewer");
+    assert_eq!(ada.get("/api/v1/me/ping").await?.text, "pong");
+    let nobody = test.http().await?;
+    assert_eq!(nobody.get("/api/v1/me/ping").await?.code(), "unauthenticated");
+    assert_eq!(nobody.get("/api/v1/ping").await?.text, "pong");
+    Ok(())
+}
+
+async fn role(can: Allow<ReadWorkspace>) -> View<String> {
+    View(can.role().name.clone())
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ fn the_kernel_does_no_io_and_adapters_depend_on_it_alone() -> TestResult {
             .collect();
         match package.name.as_str() {
             "saas-kernel" => assert!(inner.is_empty(), "{inner:?}"),
+            // No adapter depends on it: each is asked for the kernel alone, below.
             TESTING => {}
             name if name.starts_with("saas-kernel-") && package.publish.is_none() => {
                 assert_eq!(inner, ["saas-kernel"], "{name}: adapters are a fan");

@@ -1,5 +1,5 @@
 //! Notes: a product's own table on the kernel. The migration calls `kernel.protect`; after that a workspace sees only its own
-//! notes, whatever SQL runs here, and the plan's limit applies to every row.
+//! notes, whatever SQL runs here, and the plan's limit applies to every row. `tests/notes.rs` tests it on a `TestKernel`.
 
 use std::sync::Arc;
 
