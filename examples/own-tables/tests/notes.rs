@@ -64,6 +64,6 @@ async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(
         matches!(&refused, Err(saas_kernel::Error::Store(StoreError::Limit(key))) if key == "notes"),
         "{refused:?}"
     );
-    assert_eq!(list(&read, &mut store.begin_tenant(&grant).await?).await?, ["Third", "Second", "Welcome"]);
+    assert_eq!(list(&read, &mut store.read(&grant).await?).await?, ["Third", "Second", "Welcome"]);
     Ok(())
 }
