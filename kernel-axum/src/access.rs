@@ -46,7 +46,7 @@ async fn mine(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<MembershipView>>, ApiError> {
     let page = session.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(session.scope()).await?;
+    let mut tx = api.kernel().store().read(session.scope()).await?;
     let memberships = members::of_user(&session, &mut *tx, &page).await?;
     let roles = api.kernel().roles();
     Ok(List::of_user(&session, LIST, memberships, |membership| {

@@ -137,7 +137,7 @@ async fn list(
 ) -> Result<View<List<AuditView>>, ApiError> {
     let (filter, page, list) = query.parse()?;
     let page = can.page(&list, &page)?;
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     let entries = audit::list(&can, &mut *tx, &filter, &page).await?;
     Ok(List::of(&can, &list, entries, |record| AuditView::new(can.workspace(), record)))
 }

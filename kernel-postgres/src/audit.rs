@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::actor::ActorRef;
-use saas_kernel::audit::{AuditFilter, AuditLog, AuditRecord};
+use saas_kernel::audit::{AuditFilter, AuditLog, AuditLogReads, AuditRecord};
 use saas_kernel::id::UserId;
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::{StoreError, Subject};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct AuditRow {
@@ -84,7 +84,7 @@ ORDER BY e.at DESC, e.id DESC";
 const ERASE: &str = "DELETE FROM kernel.audit_personal WHERE actor_id = $1";
 
 #[async_trait]
-impl AuditLog for PgTx {
+impl<M: TxMode> AuditLogReads for PgTx<M> {
     async fn list(
         &mut self,
         about: Subject,
@@ -106,13 +106,16 @@ impl AuditLog for PgTx {
             .bind(about.kind())
             // Planned for the filters that are given: a plan that is kept serves any of them by none of their indexes.
             .persistent(false)
-            .fetch_all(self.conn())
+            .fetch_all(self.connection())
             .await
             .store()?;
         let records = rows.into_iter().map(AuditRecord::try_from).collect::<Result<_, _>>()?;
         Ok(Page::cut(records, page, AuditRecord::position))
     }
+}
 
+#[async_trait]
+impl AuditLog for PgTx {
     async fn erase_personal_data(&mut self, person: UserId) -> Result<u64, StoreError> {
         let erased = sqlx::query(ERASE).bind(person.uuid()).execute(self.conn()).await.store()?;
         Ok(erased.rows_affected())

@@ -44,12 +44,19 @@ fn of_database(error: &dyn DatabaseError) -> Option<StoreError> {
         "40001" | "40P01" => StoreError::Serialization,
         "55P03" => StoreError::Locked,
         "57014" => StoreError::Timeout,
-        // shutting down, crashed, starting up, idle in transaction for too long, read-only standby after a failover
+        // shutting down, crashed, starting up, idle in transaction for too long, read-only standby after a failover (in a read,
+        // `refused_to_write` asks first)
         "57P01" | "57P02" | "57P03" | "25P03" | "25006" => StoreError::Unavailable(text(error)),
         // no connection; no resources
         code if code.starts_with("08") || code.starts_with("53") => StoreError::Unavailable(text(error)),
         _ => return None,
     })
+}
+
+/// Whether Postgres refused to write in a read-only transaction. On a standby every transaction is read-only, which the code does
+/// not tell apart: only where the transaction was begun read-only is it the statement's fault.
+pub(crate) fn refused_to_write(error: &Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("25006")
 }
 
 /// Both directions have the code 23503, and the table is the one that refers: only the message tells them apart. Where it is not

@@ -22,6 +22,7 @@ mod identity;
 mod migrate;
 mod page;
 mod partitions;
+mod read;
 mod records;
 mod share;
 mod standing;
@@ -37,9 +38,10 @@ pub use connect::{ConnectError, PgOptions};
 pub use error::PgResult;
 pub use migrate::{MigrateError, Migrations, Role, create_roles};
 pub use partitions::{DropReport, FailedPartition, Partition, PartitionReport, Retention};
+pub use read::{PgQuery, PgRead};
 pub use store::PgStore;
 pub use system::PgSystem;
-pub use tx::PgTx;
+pub use tx::{PgTx, ReadOnly, ReadWrite, TxMode};
 
 /// The version of sqlx whose types are part of this crate's interface. Its functions need nothing more; its macros, such as
 /// `sqlx::migrate!` and `derive(FromRow)`, look for a dependency named `sqlx` in the product's own manifest.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use saas_kernel::actor::Actor;
 use saas_kernel::identity::lookups::Lookups;
 use saas_kernel::store::Reach;
-use saas_kernel::{Call, Grant, Proof, Scope, Store, StoreError, Tx};
+use saas_kernel::{Call, Grant, Proof, ReadTx, Scope, Store, StoreError, Tx};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -14,8 +14,9 @@ use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::identity::lookups::PgLookups;
+use crate::read::PgRead;
 use crate::share::{HeldShares, Share, ShareOf, Shares};
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 /// The database as used by requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,7 +56,16 @@ impl PgStore {
     /// # Errors
     /// `Replay` if the idempotency key was used: return it, and the HTTP layer answers with the stored response.
     pub async fn begin_tenant(&self, grant: &Grant) -> Result<PgTx, StoreError> {
-        self.open(grant.scope()).await
+        self.write(grant.scope()).await
+    }
+
+    /// Begins a transaction that reads what `proof` proves: a grant's workspace, a session's own rows. Postgres refuses to write
+    /// in it, and it claims no idempotency key. `BEGIN READ ONLY` and scope are one round trip.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is no connection in time.
+    pub async fn read(&self, proof: &(impl Proof + ?Sized)) -> Result<PgRead, StoreError> {
+        self.open(proof.scope()).await
     }
 
     /// Keeps `connection` in `call`, for the transaction of the caller that was looked up with it, if their share has a free place.
@@ -99,10 +109,16 @@ impl PgStore {
         Ok((self.pool.acquire().await.store()?, held))
     }
 
-    async fn open(&self, scope: Scope) -> Result<PgTx, StoreError> {
+    async fn write(&self, scope: Scope) -> Result<PgTx, StoreError> {
+        let mut tx: PgTx = self.open(scope).await?;
+        tx.claim_idempotency_key().await?;
+        Ok(tx)
+    }
+
+    async fn open<M: TxMode>(&self, scope: Scope) -> Result<PgTx<M>, StoreError> {
         let Reach::Rows { person, workspace } = scope.reach() else { return Err(StoreError::Scope) };
         // Only typed UUIDs are put into the text.
-        let mut sql = "BEGIN".to_owned();
+        let mut sql = if M::READ_ONLY { "BEGIN READ ONLY" } else { "BEGIN" }.to_owned();
         if let Some(workspace) = workspace {
             sql.push_str(&format!("; SET LOCAL app.workspace_id = '{}'", workspace.uuid()));
         }
@@ -110,16 +126,19 @@ impl PgStore {
             sql.push_str(&format!("; SET LOCAL app.self_id = '{}'", person.uuid()));
         }
         let (connection, shares) = self.connection(&scope).await?;
-        let mut tx = PgTx::new(begin(connection, sql).await?, scope, shares);
-        tx.claim_idempotency_key().await?;
-        Ok(tx)
+        Ok(PgTx::new(begin(connection, sql).await?, scope, shares))
     }
 }
 
 #[async_trait]
 impl Store for PgStore {
     async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(self.open(scope).await?))
+        Ok(Box::new(self.write(scope).await?))
+    }
+
+    async fn read(&self, scope: Scope) -> Result<Box<dyn ReadTx>, StoreError> {
+        let read: PgRead = self.open(scope).await?;
+        Ok(Box::new(read))
     }
 
     async fn lookups(&self, call: &Call) -> Result<Box<dyn Lookups>, StoreError> {

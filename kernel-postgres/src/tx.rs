@@ -1,12 +1,15 @@
-//! [`PgTx`], one transaction on one connection, over all repositories.
+//! [`PgTx`], one transaction on one connection, over all repositories. What only reads is in `read.rs`.
 
 use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::records::Records;
+use saas_kernel::store::Reads;
 use saas_kernel::store::sealed::Sealed;
-use saas_kernel::{Scope, StoreError, Tx};
+use saas_kernel::{ReadTx, Scope, StoreError, Tx};
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
@@ -14,10 +17,39 @@ use crate::error::PgResult;
 use crate::records::Buffer;
 use crate::share::HeldShares;
 
-/// A Postgres transaction with one scope. Dropping it rolls back.
+/// What a [`PgTx`] may do: [`ReadWrite`] or [`ReadOnly`].
+pub trait TxMode: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
+    /// Whether the transaction refuses to write.
+    const READ_ONLY: bool;
+}
+
+/// A transaction that reads and writes, and is committed.
 #[derive(Debug)]
-pub struct PgTx {
+pub enum ReadWrite {}
+
+/// A transaction that only reads, and ends when it is dropped.
+#[derive(Debug)]
+pub enum ReadOnly {}
+
+impl TxMode for ReadWrite {
+    const READ_ONLY: bool = false;
+}
+
+impl TxMode for ReadOnly {
+    const READ_ONLY: bool = true;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ReadWrite {}
+    impl Sealed for super::ReadOnly {}
+}
+
+/// A Postgres transaction with one scope. Dropping it rolls back. With [`ReadOnly`] it is a [`PgRead`](crate::PgRead).
+#[derive(Debug)]
+pub struct PgTx<M = ReadWrite> {
     open: Open,
+    mode: PhantomData<fn() -> M>,
     scope: Scope,
     pub(crate) buffer: Buffer,
     /// Ids of the standings that the transaction itself changed, such as the membership of a member who leaves.
@@ -71,11 +103,12 @@ impl Drop for Open {
     }
 }
 
-impl PgTx {
+impl<M: TxMode> PgTx<M> {
     pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares) -> Self {
         let open = Open { tx: Some(tx), shares, in_statement: false };
         Self {
             open,
+            mode: PhantomData,
             scope,
             buffer: Buffer::default(),
             changed_own_standing: Vec::new(),
@@ -84,10 +117,21 @@ impl PgTx {
         }
     }
 
+    /// The connection, for this crate only: a read gives it to nobody.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        self.open.conn()
+    }
+
+    pub(crate) fn scope_ref(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+impl PgTx {
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or end
     /// transactions with SQL; drop or [`PgTx::commit`] this one. A transaction that was made `READ ONLY` can only be dropped.
     pub fn conn(&mut self) -> &mut PgConnection {
-        self.open.conn()
+        self.connection()
     }
 
     /// The Postgres transaction behind the port; for hooks.
@@ -133,19 +177,21 @@ impl PgTx {
     pub(crate) fn blocking_statement_ended(&mut self) {
         self.open.in_statement = false;
     }
-
-    pub(crate) fn scope_ref(&self) -> &Scope {
-        &self.scope
-    }
 }
 
-impl Sealed for PgTx {}
+impl<M> Sealed for PgTx<M> {}
 
-#[async_trait]
-impl Tx for PgTx {
+impl<M: TxMode> ReadTx for PgTx<M> {
     fn scope(&self) -> &Scope {
         &self.scope
     }
+    fn reads(&mut self) -> &mut dyn Reads {
+        self
+    }
+}
+
+#[async_trait]
+impl Tx for PgTx {
     fn records(&mut self) -> &mut dyn Records {
         &mut self.buffer
     }

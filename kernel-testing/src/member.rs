@@ -13,7 +13,7 @@ use saas_kernel::identity::sessions::Session;
 use saas_kernel::identity::users::Email;
 use saas_kernel::secret::Token;
 use saas_kernel::{BoxError, Call, Can, Error, Grant, Permission};
-use saas_kernel_postgres::PgTx;
+use saas_kernel_postgres::{PgRead, PgTx};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -93,6 +93,15 @@ impl Member {
     pub async fn tx(&self) -> Result<PgTx, Error> {
         let grant = self.grant().await?;
         Ok(self.test.store.begin_tenant(&grant).await?)
+    }
+
+    /// Begins a read of the member's workspace.
+    ///
+    /// # Errors
+    /// As [`Member::grant`].
+    pub async fn read(&self) -> Result<PgRead, Error> {
+        let grant = self.grant().await?;
+        Ok(self.test.store.read(&grant).await?)
     }
 
     /// The address of `path` below the workspace: `/projects` is `/api/v1/workspaces/ada/projects`.

@@ -30,10 +30,11 @@ pub use retention::RetentionClass;
 
 crate::base::repositories::repositories! {
     /// The audit pillar's repositories.
-    pub trait AuditRepositories {
-        /// Reads the audit log.
-        audit_log: AuditLog;
-    }
+    pub trait AuditRepositories;
+    /// The reading parts of the audit pillar's repositories.
+    pub trait AuditReads;
+    /// The audit log.
+    audit_log: AuditLog, reads AuditLogReads;
 }
 
 /// Version of the form in which the kernel writes its entries' details.
@@ -198,9 +199,9 @@ pub struct AuditFilter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Repository of the audit log. It only reads entries, and erases their personal data: entries cannot be changed or deleted.
+/// Reads the audit log.
 #[async_trait]
-pub trait AuditLog: Send {
+pub trait AuditLogReads: Send {
     /// Lists the entries about `about` that match `filter`, newest first.
     async fn list(
         &mut self,
@@ -208,6 +209,11 @@ pub trait AuditLog: Send {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
+}
+
+/// Repository of the audit log. Besides reading, it only erases personal data: entries cannot be changed or deleted.
+#[async_trait]
+pub trait AuditLog: AuditLogReads {
     /// Erases the personal data of all entries of which `person` is the actor, in every log, and returns how many had some. The
     /// entries stay. Only the system may: in a request's transaction it fails.
     async fn erase_personal_data(&mut self, person: UserId) -> Result<u64, StoreError>;

@@ -11,14 +11,15 @@ pub mod subscription;
 
 crate::base::repositories::repositories! {
     /// The billing pillar's repositories.
-    pub trait BillingRepositories {
-        /// Catalogs of plans that were applied. System scope only.
-        catalogs: catalogs::Catalogs;
-        /// Usage counters of a workspace's limits.
-        limits: limits::Limits;
-        /// Subscriptions of workspaces.
-        subscriptions: subscription::Subscriptions;
-        /// Billing events as received from providers. System scope only.
-        inbox: inbox::Inbox;
-    }
+    pub trait BillingRepositories;
+    /// The reading parts of the billing pillar's repositories.
+    pub trait BillingReads;
+    /// Catalogs of plans that were applied. System scope only.
+    catalogs: catalogs::Catalogs;
+    /// Usage counters of a workspace's limits.
+    limits: limits::Limits, reads limits::LimitReads;
+    /// Subscriptions of workspaces.
+    subscriptions: subscription::Subscriptions, reads subscription::SubscriptionReads;
+    /// Billing events as received from providers. System scope only.
+    inbox: inbox::Inbox;
 }

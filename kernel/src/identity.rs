@@ -15,12 +15,13 @@ pub mod users;
 
 crate::base::repositories::repositories! {
     /// The identity pillar's repositories.
-    pub trait IdentityRepositories {
-        /// Accounts of persons.
-        users: users::Users;
-        /// Sessions of signed-in persons.
-        sessions: sessions::Sessions;
-        /// API keys of a workspace.
-        api_keys: api_keys::ApiKeys;
-    }
+    pub trait IdentityRepositories;
+    /// The reading parts of the identity pillar's repositories.
+    pub trait IdentityReads;
+    /// Accounts of persons.
+    users: users::Users, reads users::UserReads;
+    /// Sessions of signed-in persons.
+    sessions: sessions::Sessions;
+    /// API keys of a workspace.
+    api_keys: api_keys::ApiKeys, reads api_keys::ApiKeyReads;
 }

@@ -16,9 +16,9 @@
 //! | 3 | [`billing`] | subscriptions, entitlements, limits, the webhook inbox |
 //! | 3 | [`audit`], [`events`] | the audit log; events for other systems |
 //! | 3 | [`guard`], [`notify`] | the client's address, rate limits, the CSRF check, idempotency; mail |
-//! | 4 | [`store`], [`records`] | the port of the database: [`Store`], [`Tx`], [`Scope`] |
+//! | 4 | [`store`], [`records`] | the port of the database: [`Store`], [`Tx`], [`ReadTx`], [`Scope`] |
 //! | 4 | [`failure`] | why a call failed, as an adapter has to answer it |
-//! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, in `<thing>/flow.rs`; the product's hooks |
+//! | 5 | the pillars' flows, [`hooks`] | functions `(&Can<P>, &mut dyn Tx, input)`, or `&mut dyn ReadTx`, in `<thing>/flow.rs`; the product's hooks |
 //! | 5 | [`memory`] | in-process adapters of the ports |
 //! | 6 | [`kernel`], [`config`] | [`Kernel`], built once from configuration and adapters; login, sign-up and invites in full |
 //! | | [`mod@names`] | the error codes, permissions, audit actions and event subjects of all pillars |
@@ -73,7 +73,7 @@ pub use config::ProductConfig;
 pub use hooks::Hooks;
 pub use kernel::{Kernel, KernelBuilder};
 pub use names::{actions, codes, permissions, subjects};
-pub use store::{Proof, Scope, Store, SystemStore, Tx};
+pub use store::{Proof, ReadTx, Scope, Store, SystemStore, Tx};
 
 #[doc(hidden)]
 pub use chrono::{DateTime, Utc};

@@ -1,4 +1,5 @@
-//! Port of the database: a [`Store`] begins a [`Tx`] for a [`Scope`], and a scope can only be made from a proof.
+//! Port of the database: a [`Store`] begins a [`Tx`] or a [`ReadTx`] for a [`Scope`], and a scope can only
+//! be made from a proof.
 
 mod answer;
 mod scope;
@@ -15,10 +16,10 @@ use crate::records::Records;
 pub use answer::commit_with;
 pub(crate) use scope::seal;
 // The accessors of the pillars' repositories: available on a `dyn Tx` without an import, on an adapter's own type with one.
-pub use crate::audit::AuditRepositories;
-pub use crate::billing::BillingRepositories;
-pub use crate::identity::IdentityRepositories;
-pub use crate::tenancy::TenancyRepositories;
+pub use crate::audit::{AuditReads, AuditRepositories};
+pub use crate::billing::{BillingReads, BillingRepositories};
+pub use crate::identity::{IdentityReads, IdentityRepositories};
+pub use crate::tenancy::{TenancyReads, TenancyRepositories};
 pub use scope::{Proof, Reach, Scope};
 
 /// The database, as used by requests. It cannot begin a transaction that sees every workspace.
@@ -26,6 +27,9 @@ pub use scope::{Proof, Reach, Scope};
 pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees only the rows in `scope`.
     async fn begin(&self, scope: Scope) -> Result<Box<dyn Tx>, StoreError>;
+    /// Begins a transaction that reads the rows in `scope` and cannot write. It never claims the call's idempotency key: a call
+    /// that has one and only reads is not stored.
+    async fn read(&self, scope: Scope) -> Result<Box<dyn ReadTx>, StoreError>;
     /// One connection for the look-ups that precede a scope: the one kept in `call`, or a new one, which counts towards the
     /// share of the client's address.
     async fn lookups(&self, call: &Call) -> Result<Box<dyn Lookups>, StoreError>;
@@ -41,16 +45,31 @@ pub trait SystemStore: Send + Sync + 'static {
     async fn begin(&self, part: &'static str) -> Result<Box<dyn Tx>, StoreError>;
 }
 
+/// A transaction that can read. There is nothing to commit; dropping it ends it. It gives neither the connection nor a
+/// [`Tx`], so that an adapter may serve it from a replica.
+///
+/// A [`Tx`] is one too, so that a flow that only reads takes `&mut dyn ReadTx` and is called with both.
+pub trait ReadTx: Send + sealed::Sealed {
+    /// Scope of the transaction.
+    fn scope(&self) -> &Scope;
+    /// The reading parts of all repositories. Where there is a grant, [`Grant::enter_read`](crate::Grant::enter_read) checks
+    /// the scope too.
+    fn reads(&mut self) -> &mut dyn Reads;
+}
+
+/// The reading parts of all repositories.
+pub trait Reads: IdentityReads + TenancyReads + BillingReads + AuditReads {}
+
+impl<T: IdentityReads + TenancyReads + BillingReads + AuditReads> Reads for T {}
+
 /// A transaction over all repositories. Dropping it rolls back; only [`Tx::commit`] saves anything.
 ///
 /// Sealed by convention (a hidden marker), so that a new repository is not a breaking change for products. An adapter of your
 /// own implements the marker and follows the changelog.
 #[async_trait]
 pub trait Tx:
-    Any + Send + sealed::Sealed + IdentityRepositories + TenancyRepositories + BillingRepositories + AuditRepositories
+    Any + ReadTx + IdentityRepositories + TenancyRepositories + BillingRepositories + AuditRepositories
 {
-    /// Scope of the transaction.
-    fn scope(&self) -> &Scope;
     /// Buffer of the audit entries and events that the commit writes.
     fn records(&mut self) -> &mut dyn Records;
     /// Writes the records and commits, after re-checking what the caller was let in by.

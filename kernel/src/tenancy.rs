@@ -7,12 +7,13 @@ pub mod workspaces;
 
 crate::base::repositories::repositories! {
     /// The tenancy pillar's repositories.
-    pub trait TenancyRepositories {
-        /// Workspaces.
-        workspaces: workspaces::Workspaces;
-        /// Invites to a workspace.
-        invites: invites::Invites;
-        /// Memberships.
-        members: members::Members;
-    }
+    pub trait TenancyRepositories;
+    /// The reading parts of the tenancy pillar's repositories.
+    pub trait TenancyReads;
+    /// Workspaces.
+    workspaces: workspaces::Workspaces, reads workspaces::WorkspaceReads;
+    /// Invites to a workspace.
+    invites: invites::Invites, reads invites::InviteReads;
+    /// Memberships.
+    members: members::Members, reads members::MemberReads;
 }

@@ -9,7 +9,7 @@ use saas_kernel::guard::rate_limit::{Bucket, Quota, RateLimiter};
 use saas_kernel::identity::lookups::Lookups;
 use saas_kernel::identity::sign_up::{ANSWER_FLOOR, TRANSACTION_FLOOR};
 use saas_kernel::request::RequestHead;
-use saas_kernel::{BoxError, Call, Ctx, Kernel, ProductConfig, Scope, Store, StoreError, Tx};
+use saas_kernel::{BoxError, Call, Ctx, Kernel, ProductConfig, ReadTx, Scope, Store, StoreError, Tx};
 use tokio::time::Instant;
 
 const CONFIG: &str = "
@@ -29,6 +29,9 @@ struct Refusing {
 impl Store for Refusing {
     async fn begin(&self, _: Scope) -> Result<Box<dyn Tx>, StoreError> {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Err(StoreError::Locked)
+    }
+    async fn read(&self, _: Scope) -> Result<Box<dyn ReadTx>, StoreError> {
         Err(StoreError::Locked)
     }
     async fn lookups(&self, _: &Call) -> Result<Box<dyn Lookups>, StoreError> {

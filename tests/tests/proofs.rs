@@ -7,7 +7,7 @@ use saas_kernel::identity::credential::Credential;
 use saas_kernel::identity::lookups::WorkspaceRef;
 use saas_kernel::permissions::UpdateWorkspace;
 use saas_kernel::secret::Token;
-use saas_kernel::{BoxError, Ctx, Error, Proof, StoreError, SystemStore, Tx, access, audit, permissions};
+use saas_kernel::{BoxError, Ctx, Error, Proof, ReadTx, StoreError, SystemStore, Tx, access, audit, permissions};
 use saas_kernel_postgres::PgTx;
 use saas_kernel_tests::{Caller as HttpCaller, TestApp, TestResult, config};
 

@@ -107,16 +107,16 @@ impl App {
     }
 
     async fn workspace(&self, can: Can<ReadWorkspace>) -> Result<Answer, Failure> {
-        let mut tx = self.kernel.store().begin(can.scope()).await?;
+        let mut tx = self.kernel.store().read(can.scope()).await?;
         let workspace = workspaces::get(&can, &mut *tx).await?;
         Ok(Answer(200, json!({ "id": workspace.id, "slug": workspace.slug, "name": workspace.name }), None))
     }
 
     async fn projects(&self, can: Can<ReadProject>) -> Result<Answer, Failure> {
         const SELECT: &str = "SELECT name FROM tracker.projects WHERE workspace_id = $1 ORDER BY id DESC LIMIT 100";
-        let mut tx = self.store.begin_tenant(&can).await?;
+        let mut tx = self.store.read(&can).await?;
         let select = sqlx::query_scalar(SELECT).bind(can.workspace().uuid());
-        let names: Vec<String> = select.fetch_all(tx.conn()).await.store()?;
+        let names: Vec<String> = tx.fetch_all(select).await?;
         Ok(Answer(200, json!({ "items": names }), None))
     }
 

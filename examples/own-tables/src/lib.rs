@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use saas_kernel::audit::{self, action};
 use saas_kernel::hooks::SignedUp;
 use saas_kernel::{Can, Error, Grant, Hooks, StoreError, Tx, ids, permissions};
-use saas_kernel_postgres::{PgResult, PgTx};
+use saas_kernel_postgres::{PgRead, PgResult, PgTx};
 
 permissions! {
     /// Read notes.
@@ -41,14 +41,9 @@ pub async fn write(can: &Can<WriteNote>, tx: &mut PgTx, text: &str) -> Result<No
 }
 
 /// The workspace's notes, newest first.
-pub async fn list(can: &Can<ReadNote>, tx: &mut PgTx) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar(
-        "SELECT text FROM notebook.notes WHERE workspace_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100",
-    )
-    .bind(can.workspace().uuid())
-    .fetch_all(tx.conn())
-    .await
-    .store()
+pub async fn list(can: &Can<ReadNote>, tx: &mut PgRead) -> Result<Vec<String>, StoreError> {
+    let select = "SELECT text FROM notebook.notes WHERE workspace_id = $1 ORDER BY created_at DESC, id DESC LIMIT 100";
+    tx.fetch_all(sqlx::query_scalar(select).bind(can.workspace().uuid())).await
 }
 
 /// The product's hooks.

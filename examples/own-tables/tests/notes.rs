@@ -34,7 +34,7 @@ async fn the_first_note_comes_with_the_sign_up_and_the_limit_holds() -> Result<(
     assert!(matches!(&refused, Err(Error::Store(StoreError::Limit(key))) if key == "notes"), "{refused:?}");
 
     let grace = test.join(&ada, "Grace", "reader").await?;
-    assert_eq!(list(&grace.can().await?, &mut grace.tx().await?).await?, ["Third", "Second", "Welcome"]);
+    assert_eq!(list(&grace.can().await?, &mut grace.read().await?).await?, ["Third", "Second", "Welcome"]);
     assert_eq!(grace.can::<WriteNote>().await.unwrap_err().code(), Some("forbidden"));
     Ok(())
 }

@@ -24,9 +24,9 @@ permissions! {
 /// The workspace's notes, newest first.
 #[utoipa::path(get, path = "/notes", responses((status = 200, body = Vec<String>)))]
 async fn list(State(store): State<PgStore>, can: Allow<ReadNote>) -> Result<View<Vec<String>>, ApiError> {
-    let mut tx = store.begin_tenant(&can).await?;
+    let mut tx = store.read(&can).await?;
     let select = "SELECT text FROM quickstart.notes WHERE workspace_id = $1 ORDER BY created_at DESC LIMIT 100";
-    Ok(View(sqlx::query_scalar(select).bind(can.workspace().uuid()).fetch_all(tx.conn()).await.store()?))
+    Ok(View(tx.fetch_all(sqlx::query_scalar(select).bind(can.workspace().uuid())).await?))
 }
 
 /// Writes a note; the fourth is over the plan's limit.

@@ -15,7 +15,7 @@ use saas_kernel_axum::{
     ActorView, Allow, ApiError, Created, Json, List, NoContent, NoQuery, OpenApiRouter, PageParams, Path, Query, View,
     routes,
 };
-use saas_kernel_postgres::{PgResult, PgStore};
+use saas_kernel_postgres::{PgRead, PgResult, PgStore};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -139,8 +139,8 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<Project>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = store.begin_tenant(&can).await?;
-    let projects = select(tx.conn(), &can, &page).await?;
+    let mut tx = store.read(&can).await?;
+    let projects = select(&mut tx, &can, &page).await?;
     Ok(List::of(&can, LIST, projects, |project| project))
 }
 
@@ -158,8 +158,8 @@ async fn get(
     Path(params): Path<PathParams>,
     _: NoQuery,
 ) -> Result<View<Project>, ApiError> {
-    let mut tx = store.begin_tenant(&can).await?;
-    Ok(View(find(tx.conn(), &can, params.project).await?.ok_or_else(missing)?))
+    let mut tx = store.read(&can).await?;
+    Ok(View(find(&mut tx, &can, params.project).await?.ok_or_else(missing)?))
 }
 
 /// The changes; what is left out stays.
@@ -269,18 +269,14 @@ SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_a
 FROM tracker.projects WHERE workspace_id = $1 AND (created_at, id) < ($3, $4)
 ORDER BY created_at DESC, id DESC LIMIT $2";
 
-async fn select(
-    conn: &mut PgConnection,
-    can: &Can<ReadProject>,
-    page: &PageRequest,
-) -> Result<Page<Project>, StoreError> {
+async fn select(tx: &mut PgRead, can: &Can<ReadProject>, page: &PageRequest) -> Result<Page<Project>, StoreError> {
     let query = match page.after {
         None => sqlx::query_as(SELECT).bind(can.workspace().uuid()).bind(page.fetch()),
         Some(after) => {
             sqlx::query_as(SELECT_AFTER).bind(can.workspace().uuid()).bind(page.fetch()).bind(after.at).bind(after.id)
         }
     };
-    let projects: Vec<Project> = query.fetch_all(conn).await.store()?;
+    let projects: Vec<Project> = tx.fetch_all(query).await?;
     Ok(Page::cut(projects, page, |project| Position { at: project.created_at, id: project.id.uuid() }))
 }
 
@@ -288,8 +284,8 @@ const FIND: &str = "
 SELECT workspace_id, id, name, status, created_by_type, created_by_id, created_at, updated_at
 FROM tracker.projects WHERE workspace_id = $1 AND id = $2";
 
-async fn find(conn: &mut PgConnection, can: &Can<ReadProject>, id: ProjectId) -> Result<Option<Project>, StoreError> {
-    sqlx::query_as(FIND).bind(can.workspace().uuid()).bind(id.uuid()).fetch_optional(conn).await.store()
+async fn find(tx: &mut PgRead, can: &Can<ReadProject>, id: ProjectId) -> Result<Option<Project>, StoreError> {
+    tx.fetch_optional(sqlx::query_as(FIND).bind(can.workspace().uuid()).bind(id.uuid())).await
 }
 
 const UPDATE: &str = "

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use saas_kernel::page::PageRequest;
 use saas_kernel::tenancy::members;
-use saas_kernel::{Proof, Store};
 use saas_kernel_axum::{ApiError, NoQuery, OpenApiRouter, SignedIn, View, routes};
 use saas_kernel_postgres::PgStore;
 use serde::Serialize;
@@ -30,8 +29,8 @@ struct Home {
 /// Tells which workspace to open after logging in.
 #[utoipa::path(get, path = "/me/home", tag = "me", responses((status = 200, body = Home)))]
 async fn home(State(store): State<PgStore>, session: SignedIn, _: NoQuery) -> Result<View<Home>, ApiError> {
-    let mut tx = store.begin(session.scope()).await?;
-    let memberships = members::of_user(&session, &mut *tx, &PageRequest::first(1)).await?;
+    let mut tx = store.read(&session).await?;
+    let memberships = members::of_user(&session, &mut tx, &PageRequest::first(1)).await?;
     Ok(View(Home { workspace: memberships.items.into_iter().next().map(|membership| membership.slug) }))
 }
 

@@ -72,6 +72,6 @@ async fn list(
     can: Allow<ReadWorkspace>,
     _: NoQuery,
 ) -> Result<View<EntitlementsView>, ApiError> {
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     Ok(View(entitlements::list(&can, &mut *tx).await?.into()))
 }

@@ -63,6 +63,6 @@ async fn get(
     can: Allow<ManageBilling>,
     _: NoQuery,
 ) -> Result<View<SubscriptionView>, ApiError> {
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     Ok(View(subscription::current(&can, &mut *tx).await?.into()))
 }

@@ -115,7 +115,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<KeyView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     let keys = api_keys::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, keys, KeyView::from))
 }

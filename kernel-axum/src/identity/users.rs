@@ -45,6 +45,6 @@ impl From<User> for UserView {
 /// Returns the signed-in user.
 #[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = UserView)))]
 async fn me(State(api): State<Api>, session: SignedIn, _: NoQuery) -> Result<View<UserView>, ApiError> {
-    let mut tx = api.kernel().store().begin(session.scope()).await?;
+    let mut tx = api.kernel().store().read(session.scope()).await?;
     Ok(View(users::me(&session, &mut *tx).await?.into()))
 }

@@ -88,7 +88,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<InviteView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     let open = invites::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, open, InviteView::from))
 }

@@ -61,7 +61,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<MemberView>>, ApiError> {
     let page = can.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     let members = members::list(&can, &mut *tx, &page).await?;
     Ok(List::of(&can, LIST, members, MemberView::from))
 }

@@ -98,7 +98,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<View<List<WorkspaceView>>, ApiError> {
     let page = session.page(LIST, &query)?;
-    let mut tx = api.kernel().store().begin(session.scope()).await?;
+    let mut tx = api.kernel().store().read(session.scope()).await?;
     let mine = workspaces::of_user(&session, &mut *tx, &page).await?;
     Ok(List::of_user(&session, LIST, mine, WorkspaceView::from))
 }
@@ -106,7 +106,7 @@ async fn list(
 /// Returns the workspace.
 #[utoipa::path(get, path = "/", tag = "workspaces", responses((status = 200, body = WorkspaceView)))]
 async fn get(State(api): State<Api>, can: Allow<ReadWorkspace>, _: NoQuery) -> Result<View<WorkspaceView>, ApiError> {
-    let mut tx = api.kernel().store().begin(can.scope()).await?;
+    let mut tx = api.kernel().store().read(can.scope()).await?;
     Ok(View(WorkspaceView::from(workspaces::get(&can, &mut *tx).await?)))
 }
 

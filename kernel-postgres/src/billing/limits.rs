@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use saas_kernel::StoreError;
 use saas_kernel::access::catalog::Cap;
-use saas_kernel::billing::limits::{Limits, Reserved, Usage};
+use saas_kernel::billing::limits::{LimitReads, Limits, Reserved, Usage};
 use saas_kernel::id::WorkspaceId;
 use saas_kernel::store::Reach;
 
 use crate::error::{PgResult, bad_row};
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 /// Besides counting, it leaves a credit in the transaction, which the counting trigger uses up (migrations/0001_access.sql).
 const RESERVE: &str = "
@@ -30,6 +30,33 @@ fn columns(caps: &BTreeMap<String, Cap>) -> (Vec<&str>, Vec<Option<i64>>) {
 
 /// How often a reservation is tried: again after its counter was made, by this transaction or another.
 const ATTEMPTS: usize = 3;
+
+#[async_trait]
+impl<M: TxMode> LimitReads for PgTx<M> {
+    async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError> {
+        let counter = self.counter(workspace, key).await?;
+        if counter.is_some() || !self.has_counters_of(workspace) {
+            return Ok(counter);
+        }
+        let cap: Option<String> = sqlx::query_scalar("SELECT kernel.limit_of($1, $2)")
+            .bind(workspace.uuid())
+            .bind(key)
+            .fetch_one(self.connection())
+            .await
+            .store()?;
+        cap.map(|cap| Ok(Usage { used: 0, cap: stored_cap(&cap)? })).transpose()
+    }
+
+    async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError> {
+        let rows: Vec<(String, i64, Option<i64>)> =
+            sqlx::query_as("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1")
+                .bind(workspace.uuid())
+                .fetch_all(self.connection())
+                .await
+                .store()?;
+        Ok(rows.into_iter().map(|(key, used, cap)| (key, usage(used, cap))).collect())
+    }
+}
 
 #[async_trait]
 impl Limits for PgTx {
@@ -56,30 +83,6 @@ impl Limits for PgTx {
         Ok(last.map_or(Reserved::Unknown, Reserved::Full))
     }
 
-    async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError> {
-        let counter = self.counter(workspace, key).await?;
-        if counter.is_some() || !self.has_counters_of(workspace) {
-            return Ok(counter);
-        }
-        let cap: Option<String> = sqlx::query_scalar("SELECT kernel.limit_of($1, $2)")
-            .bind(workspace.uuid())
-            .bind(key)
-            .fetch_one(self.conn())
-            .await
-            .store()?;
-        cap.map(|cap| Ok(Usage { used: 0, cap: stored_cap(&cap)? })).transpose()
-    }
-
-    async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError> {
-        let rows: Vec<(String, i64, Option<i64>)> =
-            sqlx::query_as("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1")
-                .bind(workspace.uuid())
-                .fetch_all(self.conn())
-                .await
-                .store()?;
-        Ok(rows.into_iter().map(|(key, used, cap)| (key, usage(used, cap))).collect())
-    }
-
     async fn set_caps(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError> {
         let (keys, caps) = columns(caps);
         sqlx::query(
@@ -104,17 +107,6 @@ impl PgTx {
         Ok(reserved.store()?.rows_affected() == 1)
     }
 
-    async fn counter(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError> {
-        let row: Option<(i64, Option<i64>)> =
-            sqlx::query_as("SELECT used, cap FROM kernel.usage WHERE workspace_id = $1 AND key = $2")
-                .bind(workspace.uuid())
-                .bind(key)
-                .fetch_optional(self.conn())
-                .await
-                .store()?;
-        Ok(row.map(|(used, cap)| usage(used, cap)))
-    }
-
     async fn make_counter(&mut self, workspace: WorkspaceId, key: &str) -> Result<bool, StoreError> {
         if !self.has_counters_of(workspace) {
             return Ok(false);
@@ -123,6 +115,19 @@ impl PgTx {
         let made = make.fetch_one(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         made.store()
+    }
+}
+
+impl<M: TxMode> PgTx<M> {
+    async fn counter(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError> {
+        let row: Option<(i64, Option<i64>)> =
+            sqlx::query_as("SELECT used, cap FROM kernel.usage WHERE workspace_id = $1 AND key = $2")
+                .bind(workspace.uuid())
+                .bind(key)
+                .fetch_optional(self.connection())
+                .await
+                .store()?;
+        Ok(row.map(|(used, cap)| usage(used, cap)))
     }
 
     /// A person sees their workspaces in a scope of their own, but not the counters.

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
-use saas_kernel::billing::subscription::{Status, Subscription, Subscriptions};
+use saas_kernel::billing::subscription::{Status, Subscription, SubscriptionReads, Subscriptions};
 use saas_kernel::id::WorkspaceId;
 use uuid::Uuid;
 
 use crate::error::PgResult;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct SubscriptionRow {
@@ -68,10 +68,10 @@ ON CONFLICT (workspace_id, provider, provider_subscription) DO UPDATE SET
     ended_at = excluded.ended_at, as_of = excluded.as_of, updated_at = now()";
 
 #[async_trait]
-impl Subscriptions for PgTx {
+impl<M: TxMode> SubscriptionReads for PgTx<M> {
     async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError> {
         let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF).bind(provider).bind(subscription);
-        Ok(query.fetch_optional(self.conn()).await.store()?.map(WorkspaceId::from))
+        Ok(query.fetch_optional(self.connection()).await.store()?.map(WorkspaceId::from))
     }
 
     async fn workspace_of_customer(
@@ -80,15 +80,18 @@ impl Subscriptions for PgTx {
         customer: &str,
     ) -> Result<Option<WorkspaceId>, StoreError> {
         let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF_CUSTOMER).bind(provider).bind(customer);
-        Ok(query.fetch_optional(self.conn()).await.store()?.map(WorkspaceId::from))
+        Ok(query.fetch_optional(self.connection()).await.store()?.map(WorkspaceId::from))
     }
 
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError> {
         let rows: Vec<SubscriptionRow> =
-            sqlx::query_as(OF_WORKSPACE).bind(workspace.uuid()).fetch_all(self.conn()).await.store()?;
+            sqlx::query_as(OF_WORKSPACE).bind(workspace.uuid()).fetch_all(self.connection()).await.store()?;
         Ok(rows.into_iter().map(Subscription::from).collect())
     }
+}
 
+#[async_trait]
+impl Subscriptions for PgTx {
     async fn save(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
         sqlx::query(SAVE)
             .bind(subscription.workspace.uuid())

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
 use saas_kernel::id::{ApiKeyId, WorkspaceId};
-use saas_kernel::identity::api_keys::{ApiKey, ApiKeys};
+use saas_kernel::identity::api_keys::{ApiKey, ApiKeyReads, ApiKeys};
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::secret::TokenHash;
 use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::page::BindPage;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct KeyRow {
@@ -63,6 +63,21 @@ UPDATE kernel.api_keys SET last_used_at = $3
 WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND (last_used_at IS NULL OR last_used_at < $3)";
 
 #[async_trait]
+impl<M: TxMode> ApiKeyReads for PgTx<M> {
+    async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError> {
+        let rows: Vec<KeyRow> =
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        Ok(Page::cut(rows.into_iter().map(ApiKey::from).collect(), page, ApiKey::position))
+    }
+
+    async fn count(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let count: i64 =
+            sqlx::query_scalar(COUNT).bind(workspace.uuid()).bind(now).fetch_one(self.connection()).await.store()?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+}
+
+#[async_trait]
 impl ApiKeys for PgTx {
     async fn insert(&mut self, workspace: WorkspaceId, key: &ApiKey, token: &TokenHash) -> Result<(), StoreError> {
         sqlx::query(INSERT)
@@ -79,18 +94,6 @@ impl ApiKeys for PgTx {
             .await
             .store()?;
         Ok(())
-    }
-
-    async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError> {
-        let rows: Vec<KeyRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
-        Ok(Page::cut(rows.into_iter().map(ApiKey::from).collect(), page, ApiKey::position))
-    }
-
-    async fn count(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let count: i64 =
-            sqlx::query_scalar(COUNT).bind(workspace.uuid()).bind(now).fetch_one(self.conn()).await.store()?;
-        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {

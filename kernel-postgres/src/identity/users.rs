@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use saas_kernel::StoreError;
 use saas_kernel::id::UserId;
-use saas_kernel::identity::users::{NewUser, User, Users};
+use saas_kernel::identity::users::{NewUser, User, UserReads, Users};
 use uuid::Uuid;
 
 use crate::error::PgResult;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct UserRow {
@@ -32,6 +32,19 @@ impl From<UserRow> for User {
 }
 
 #[async_trait]
+impl<M: TxMode> UserReads for PgTx<M> {
+    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> =
+            sqlx::query_as("SELECT id, email, name, email_verified_at, created_at FROM kernel.users WHERE id = $1")
+                .bind(id.uuid())
+                .fetch_optional(self.connection())
+                .await
+                .store()?;
+        Ok(row.map(User::from))
+    }
+}
+
+#[async_trait]
 impl Users for PgTx {
     async fn insert(&mut self, user: &NewUser<'_>) -> Result<bool, StoreError> {
         let inserted = sqlx::query(
@@ -48,15 +61,5 @@ impl Users for PgTx {
         .await
         .store()?;
         Ok(inserted.rows_affected() == 1)
-    }
-
-    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> =
-            sqlx::query_as("SELECT id, email, name, email_verified_at, created_at FROM kernel.users WHERE id = $1")
-                .bind(id.uuid())
-                .fetch_optional(self.conn())
-                .await
-                .store()?;
-        Ok(row.map(User::from))
     }
 }

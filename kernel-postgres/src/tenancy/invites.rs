@@ -8,12 +8,12 @@ use saas_kernel::id::{InviteId, UserId, WorkspaceId};
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
 use saas_kernel::secret::TokenHash;
-use saas_kernel::tenancy::invites::{ConsumedInvite, Invite, Invites, NewInvite};
+use saas_kernel::tenancy::invites::{ConsumedInvite, Invite, InviteReads, Invites, NewInvite};
 use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::page::BindPage;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct InviteRow {
@@ -67,6 +67,26 @@ WHERE workspace_id = $1 AND token_hash = $2 AND accepted_at IS NULL AND revoked_
 RETURNING id, role, invited_by";
 
 #[async_trait]
+impl<M: TxMode> InviteReads for PgTx<M> {
+    async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError> {
+        let rows: Vec<InviteRow> =
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
+    }
+
+    async fn count_open(
+        &mut self,
+        workspace: WorkspaceId,
+        besides: &Email,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let open = sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).bind(besides.lower());
+        let open: i64 = open.fetch_one(self.connection()).await.store()?;
+        Ok(u64::try_from(open).unwrap_or_default())
+    }
+}
+
+#[async_trait]
 impl Invites for PgTx {
     async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError> {
         let row: InviteRow = sqlx::query_as(PUT)
@@ -83,23 +103,6 @@ impl Invites for PgTx {
             .await
             .store()?;
         Ok(row.into())
-    }
-
-    async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError> {
-        let rows: Vec<InviteRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
-        Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
-    }
-
-    async fn count_open(
-        &mut self,
-        workspace: WorkspaceId,
-        besides: &Email,
-        now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let open = sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).bind(besides.lower());
-        let open: i64 = open.fetch_one(self.conn()).await.store()?;
-        Ok(u64::try_from(open).unwrap_or_default())
     }
 
     async fn revoke(

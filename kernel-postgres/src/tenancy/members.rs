@@ -6,12 +6,12 @@ use saas_kernel::StoreError;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::identity::users::Email;
 use saas_kernel::page::{Page, PageRequest};
-use saas_kernel::tenancy::members::{Member, Members, Membership, NewMembership};
+use saas_kernel::tenancy::members::{Member, MemberReads, Members, Membership, NewMembership};
 use uuid::Uuid;
 
 use crate::error::PgResult;
 use crate::page::BindPage;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct MemberRow {
@@ -65,33 +65,27 @@ UPDATE kernel.memberships SET role = $3, updated_at = $4 WHERE workspace_id = $1
 const REMOVE: &str = "DELETE FROM kernel.memberships WHERE workspace_id = $1 AND user_id = $2 AND status = 'active'";
 
 #[async_trait]
-impl Members for PgTx {
-    async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError> {
-        let insert = sqlx::query(INSERT).bind(membership.workspace.uuid()).bind(membership.user.uuid());
-        insert.bind(membership.role).bind(membership.at).execute(self.conn()).await.store()?;
-        Ok(())
-    }
-
+impl<M: TxMode> MemberReads for PgTx<M> {
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError> {
         let find = sqlx::query_as(FIND).bind(workspace.uuid()).bind(user.uuid());
-        let row: Option<MemberRow> = find.fetch_optional(self.conn()).await.store()?;
+        let row: Option<MemberRow> = find.fetch_optional(self.connection()).await.store()?;
         Ok(row.map(Member::from))
     }
 
     async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError> {
         let has = sqlx::query_scalar(HAS_EMAIL).bind(workspace.uuid()).bind(email.lower());
-        has.fetch_one(self.conn()).await.store()
+        has.fetch_one(self.connection()).await.store()
     }
 
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError> {
         let rows: Vec<MemberRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
+            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
         Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
     }
 
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Membership>, StoreError> {
         let rows: Vec<(Uuid, String, String, DateTime<Utc>)> =
-            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
+            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
         let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Membership {
             workspace: id.into(),
             slug,
@@ -108,7 +102,16 @@ impl Members for PgTx {
         user: UserId,
     ) -> Result<bool, StoreError> {
         let other = sqlx::query_scalar(HAS_OTHER_WITH_ROLE).bind(workspace.uuid()).bind(role).bind(user.uuid());
-        other.fetch_one(self.conn()).await.store()
+        other.fetch_one(self.connection()).await.store()
+    }
+}
+
+#[async_trait]
+impl Members for PgTx {
+    async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError> {
+        let insert = sqlx::query(INSERT).bind(membership.workspace.uuid()).bind(membership.user.uuid());
+        insert.bind(membership.role).bind(membership.at).execute(self.conn()).await.store()?;
+        Ok(())
     }
 
     async fn set_role(

@@ -11,13 +11,15 @@ use saas_kernel::access::entitlements::Terms;
 use saas_kernel::actor::ActorRef;
 use saas_kernel::id::{UserId, WorkspaceId};
 use saas_kernel::page::{Page, PageRequest};
-use saas_kernel::tenancy::workspaces::{NewWorkspace, Rename, Slug, Workspace, WorkspaceName, Workspaces};
+use saas_kernel::tenancy::workspaces::{
+    NewWorkspace, Rename, Slug, Workspace, WorkspaceName, WorkspaceReads, Workspaces,
+};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
 use crate::page::BindPage;
-use crate::tx::PgTx;
+use crate::tx::{PgTx, TxMode};
 
 #[derive(sqlx::FromRow)]
 struct WorkspaceRow {
@@ -72,6 +74,22 @@ WHERE id = $1 AND status = 'active'
 RETURNING id, slug, name, access, entitlements, created_by_type, created_by_id, created_at, updated_at";
 
 #[async_trait]
+impl<M: TxMode> WorkspaceReads for PgTx<M> {
+    async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let row: Option<WorkspaceRow> =
+            sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(self.connection()).await.store()?;
+        row.map(Workspace::try_from).transpose()
+    }
+
+    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError> {
+        let rows: Vec<WorkspaceRow> =
+            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let workspaces = rows.into_iter().map(Workspace::try_from).collect::<Result<_, _>>()?;
+        Ok(Page::cut(workspaces, page, Workspace::position))
+    }
+}
+
+#[async_trait]
 impl Workspaces for PgTx {
     async fn claim_slug(&mut self, workspace: WorkspaceId, slug: &Slug, at: DateTime<Utc>) -> Result<bool, StoreError> {
         let claim = "INSERT INTO kernel.slugs (slug, workspace_id, created_at) VALUES ($1, $2, $3) ON CONFLICT (slug) DO NOTHING";
@@ -103,19 +121,6 @@ impl Workspaces for PgTx {
         .await
         .store()?;
         Ok(())
-    }
-
-    async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        let row: Option<WorkspaceRow> =
-            sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(self.conn()).await.store()?;
-        row.map(Workspace::try_from).transpose()
-    }
-
-    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError> {
-        let rows: Vec<WorkspaceRow> =
-            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.conn()).await.store()?;
-        let workspaces = rows.into_iter().map(Workspace::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::cut(workspaces, page, Workspace::position))
     }
 
     async fn rename(

@@ -10,7 +10,7 @@ use crate::access::{Can, Grant};
 use crate::audit::names::ReadAudit;
 use crate::base::error::{Error, Refusal};
 use crate::base::page::{Page, PageRequest};
-use crate::store::Tx;
+use crate::store::{ReadTx, Tx};
 
 /// Records that the caller did `action` to the target `id` of type `target`. The entry is written when the transaction commits.
 ///
@@ -49,7 +49,7 @@ pub fn record_with(
 /// `validation_failed` if `until` is not later than `from`.
 pub async fn list(
     can: &Can<ReadAudit>,
-    tx: &mut dyn Tx,
+    tx: &mut dyn ReadTx,
     filter: &AuditFilter,
     page: &PageRequest,
 ) -> Result<Page<AuditRecord>, Error> {
@@ -58,5 +58,5 @@ pub async fn list(
     {
         return Err(Refusal::field("until", "must be later than `from`").into());
     }
-    Ok(can.enter(tx)?.audit_log().list(can.workspace().into(), filter, page).await?)
+    Ok(can.enter_read(tx)?.audit_log().list(can.workspace().into(), filter, page).await?)
 }

@@ -11,7 +11,7 @@ use crate::base::error::{Error, Refusal};
 use crate::base::id::WorkspaceId;
 use crate::billing::limits::Usage;
 use crate::billing::names::codes::PLAN_REQUIRED;
-use crate::store::Tx;
+use crate::store::{ReadTx, Tx};
 use crate::tenancy::names::ReadWorkspace;
 
 /// Key of a feature, as in `product.config.yaml`. Declare features as constants.
@@ -51,8 +51,8 @@ pub fn require(grant: &Grant, feature: Feature) -> Result<(), Refusal> {
 }
 
 /// What the proof's workspace may use, and how much of it is used.
-pub async fn list(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<EntitlementUsage, Error> {
-    let mut counters = can.enter(tx)?.limits().all(can.workspace()).await?;
+pub async fn list(can: &Can<ReadWorkspace>, tx: &mut dyn ReadTx) -> Result<EntitlementUsage, Error> {
+    let mut counters = can.enter_read(tx)?.limits().all(can.workspace()).await?;
     let own = can.entitlements();
     let known = can.catalog().plans().iter().flat_map(|plan| &plan.features).chain(&own.terms.features);
     let limits = own.terms.limits.iter().map(|(key, cap)| {

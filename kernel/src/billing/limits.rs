@@ -36,6 +36,15 @@ pub struct Usage {
     pub cap: Cap,
 }
 
+/// Reads usage counters.
+#[async_trait]
+pub trait LimitReads: Send {
+    /// The usage of one limit, also if its counter is still missing, which this does not make; `None` if there is no such limit.
+    async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError>;
+    /// All counters of the workspace.
+    async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError>;
+}
+
 /// Repository of usage counters, one per workspace and limit. The cap is stored with the count, so that a downgrade takes
 /// effect with its commit, also for a request that began before it.
 ///
@@ -44,17 +53,13 @@ pub struct Usage {
 /// entitlements, else that of its plan in the newest catalog that has the limit. It begins with 0: rows that were inserted before
 /// their table was counted do not count.
 #[async_trait]
-pub trait Limits: Send {
+pub trait Limits: LimitReads {
     /// Adds `n` to the counter if the cap allows it, in one statement: two callers cannot both take the last place.
     ///
     /// # Errors
     /// `Scope` if the transaction, which is then a system transaction, has reserved the same limit in another workspace: rows
     /// would not tell which workspace's reservation they use. The transaction stays usable.
     async fn reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<Reserved, StoreError>;
-    /// The usage of one limit, also if its counter is still missing, which this does not make; `None` if there is no such limit.
-    async fn usage(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError>;
-    /// All counters of the workspace.
-    async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError>;
     /// Changes the caps, keeps the counts and makes the counters that are missing. System scope only: a request cannot raise its
     /// own limits. Use [`set_plan`](crate::billing::entitlements::set_plan).
     async fn set_caps(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError>;

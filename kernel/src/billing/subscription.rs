@@ -293,9 +293,9 @@ pub fn effective_subscription(subscriptions: &[Subscription]) -> Option<&Subscri
     best.filter(|best| best.status.access() != Access::None)
 }
 
-/// Repository of subscriptions.
+/// Reads subscriptions.
 #[async_trait]
-pub trait Subscriptions: Send {
+pub trait SubscriptionReads: Send {
     /// The workspace of a known subscription of the provider.
     async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError>;
     /// The workspace of the latest subscription of a provider's customer.
@@ -306,6 +306,11 @@ pub trait Subscriptions: Send {
     ) -> Result<Option<WorkspaceId>, StoreError>;
     /// All subscriptions that the workspace has or had.
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError>;
+}
+
+/// Repository of subscriptions.
+#[async_trait]
+pub trait Subscriptions: SubscriptionReads {
     /// Inserts the subscription, or replaces the one with the same provider id.
     async fn save(&mut self, subscription: &Subscription) -> Result<(), StoreError>;
 }

@@ -72,15 +72,20 @@ pub struct NewApiKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Repository of API keys.
+/// Reads API keys.
 #[async_trait]
-pub trait ApiKeys: Send {
-    /// Inserts a key.
-    async fn insert(&mut self, workspace: WorkspaceId, key: &ApiKey, token: &TokenHash) -> Result<(), StoreError>;
+pub trait ApiKeyReads: Send {
     /// Lists the keys that are not revoked, newest first, including expired ones.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError>;
     /// Number of keys in force: neither revoked nor expired.
     async fn count(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError>;
+}
+
+/// Repository of API keys.
+#[async_trait]
+pub trait ApiKeys: ApiKeyReads {
+    /// Inserts a key.
+    async fn insert(&mut self, workspace: WorkspaceId, key: &ApiKey, token: &TokenHash) -> Result<(), StoreError>;
     /// Revokes a key permanently; `false` if there is none with this id.
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError>;
     /// Records that the key was used.

@@ -107,14 +107,19 @@ pub struct NewUser<'a> {
     pub at: DateTime<Utc>,
 }
 
+/// Reads accounts.
+#[async_trait]
+pub trait UserReads: Send {
+    /// Finds an account that the scope can access.
+    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
+}
+
 /// Repository of accounts.
 #[async_trait]
-pub trait Users: Send {
+pub trait Users: UserReads {
     /// Inserts an account. Returns `false` if the address has an account: nothing was written, and the transaction is still
     /// usable.
     async fn insert(&mut self, user: &NewUser<'_>) -> Result<bool, StoreError>;
-    /// Finds an account that the scope can access.
-    async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
 }
 
 #[cfg(test)]

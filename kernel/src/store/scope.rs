@@ -1,16 +1,17 @@
 //! Scopes: the rows that a transaction can access, derived from a proof.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::access::{Call, Can, Grant, Standing, WorkspaceState};
+use crate::access::{Call, Grant, Standing, WorkspaceState};
 use crate::base::actor::Actor;
 use crate::base::error::StoreError;
 use crate::base::id::{UserId, WorkspaceId};
 use crate::base::idempotency::IdempotencyKey;
 use crate::identity::sessions::Session;
 
-use super::Tx;
+use super::{ReadTx, Reads, Tx};
 
 /// The rows that a transaction can access, and for whom. There is no constructor from plain ids: every scope comes from a
 /// [`Proof`].
@@ -181,11 +182,12 @@ impl Proof for Grant {
     }
 }
 
-impl<P> seal::Sealed for Can<P> {}
+impl<T: Deref<Target: Proof>> seal::Sealed for T {}
 
-impl<P> Proof for Can<P> {
+/// What holds a proof gives the proof's scope: an `Arc<Grant>`, a [`Can`](crate::Can), an HTTP adapter's extractor.
+impl<T: Deref<Target: Proof>> Proof for T {
     fn scope(&self) -> Scope {
-        Grant::scope(self)
+        (**self).scope()
     }
 }
 
@@ -207,5 +209,13 @@ impl Grant {
     /// `Scope` if it is not.
     pub fn enter<'t>(&self, tx: &'t mut dyn Tx) -> Result<&'t mut dyn Tx, StoreError> {
         if tx.scope().workspace() == Some(self.workspace()) { Ok(tx) } else { Err(StoreError::Scope) }
+    }
+
+    /// As [`Grant::enter`], for a flow that only reads: gives the reading parts of the repositories.
+    ///
+    /// # Errors
+    /// `Scope` if `tx` is not a transaction of this grant's workspace.
+    pub fn enter_read<'t>(&self, tx: &'t mut dyn ReadTx) -> Result<&'t mut dyn Reads, StoreError> {
+        if tx.scope().workspace() == Some(self.workspace()) { Ok(tx.reads()) } else { Err(StoreError::Scope) }
     }
 }

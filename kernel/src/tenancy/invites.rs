@@ -93,11 +93,9 @@ pub struct ConsumedInvite {
     pub invited_by: UserId,
 }
 
-/// Repository of invites.
+/// Reads invites.
 #[async_trait]
-pub trait Invites: Send {
-    /// Inserts an invite. It replaces an open invite to the same address, whose link is then invalid.
-    async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError>;
+pub trait InviteReads: Send {
     /// Lists the open invites, newest first, including expired ones.
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError>;
     /// Number of invites that are open and not expired, not counting one to `besides`.
@@ -107,6 +105,13 @@ pub trait Invites: Send {
         besides: &Email,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError>;
+}
+
+/// Repository of invites.
+#[async_trait]
+pub trait Invites: InviteReads {
+    /// Inserts an invite. It replaces an open invite to the same address, whose link is then invalid.
+    async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError>;
     /// Revokes an open invite; `None` if there is none with this id.
     async fn revoke(
         &mut self,

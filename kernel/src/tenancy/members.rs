@@ -69,11 +69,9 @@ impl Membership {
     }
 }
 
-/// Repository of memberships.
+/// Reads memberships.
 #[async_trait]
-pub trait Members: Send {
-    /// Inserts a member; they take a seat.
-    async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError>;
+pub trait MemberReads: Send {
     /// Finds an active member.
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError>;
     /// Whether a member, active or suspended, has this e-mail address.
@@ -89,6 +87,13 @@ pub trait Members: Send {
         role: &str,
         user: UserId,
     ) -> Result<bool, StoreError>;
+}
+
+/// Repository of memberships.
+#[async_trait]
+pub trait Members: MemberReads {
+    /// Inserts a member; they take a seat.
+    async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError>;
     /// Changes a member's role; `false` if there is no such member.
     async fn set_role(
         &mut self,

@@ -189,18 +189,23 @@ pub struct Rename {
     pub slug: Option<Slug>,
 }
 
+/// Reads workspaces.
+#[async_trait]
+pub trait WorkspaceReads: Send {
+    /// Finds a workspace that the scope can access.
+    async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
+    /// Lists the workspaces that `user` is a member of, oldest first.
+    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError>;
+}
+
 /// Repository of workspaces.
 #[async_trait]
-pub trait Workspaces: Send {
+pub trait Workspaces: WorkspaceReads {
     /// Claims `slug` for `workspace`. Returns `false` if another workspace has it: nothing was written, and the transaction is
     /// still usable. A workspace can claim its own earlier slugs again.
     async fn claim_slug(&mut self, workspace: WorkspaceId, slug: &Slug, at: DateTime<Utc>) -> Result<bool, StoreError>;
     /// Inserts a workspace.
     async fn insert(&mut self, workspace: &NewWorkspace<'_>) -> Result<(), StoreError>;
-    /// Finds a workspace that the scope can access.
-    async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;
-    /// Lists the workspaces that `user` is a member of, oldest first.
-    async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError>;
     /// Changes name and slug; `None` keeps the current value.
     async fn rename(
         &mut self,

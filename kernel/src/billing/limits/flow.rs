@@ -5,7 +5,7 @@ use crate::access::Grant;
 use crate::access::catalog::Cap;
 use crate::base::error::{Error, Refusal};
 use crate::billing::names::codes::LIMIT_REACHED;
-use crate::store::Tx;
+use crate::store::{ReadTx, Tx};
 
 /// Reserves `n` places of `limit`, or refuses and names the cheapest plan that allows them. Call it before taking other locks,
 /// and insert the row in the same transaction, into a table protected with `counts => key`; that table gives the place back
@@ -40,8 +40,8 @@ pub struct LimitCheck {
 ///
 /// # Errors
 /// Broken if no plan has `limit`.
-pub async fn check_limit(grant: &Grant, tx: &mut dyn Tx, limit: Limit) -> Result<LimitCheck, Error> {
-    let usage = grant.enter(tx)?.limits().usage(grant.workspace(), limit.0).await?;
+pub async fn check_limit(grant: &Grant, tx: &mut dyn ReadTx, limit: Limit) -> Result<LimitCheck, Error> {
+    let usage = grant.enter_read(tx)?.limits().usage(grant.workspace(), limit.0).await?;
     let usage = usage.ok_or_else(|| unknown(grant, limit))?;
     Ok(LimitCheck { allowed: usage.cap.allows(usage.used + 1), limit: usage.cap, usage: usage.used })
 }

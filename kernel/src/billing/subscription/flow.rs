@@ -4,7 +4,7 @@ use super::{Subscription, effective_subscription};
 use crate::access::Can;
 use crate::base::error::Error;
 use crate::billing::names::ManageBilling;
-use crate::store::Tx;
+use crate::store::ReadTx;
 
 /// The subscription that counts, if there is one, and the plan that the workspace has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,8 +16,8 @@ pub struct Current {
 }
 
 /// The subscription of the proof's workspace, also while it is read-only or suspended.
-pub async fn current(can: &Can<ManageBilling>, tx: &mut dyn Tx) -> Result<Current, Error> {
-    let all = can.enter(tx)?.subscriptions().of_workspace(can.workspace()).await?;
+pub async fn current(can: &Can<ManageBilling>, tx: &mut dyn ReadTx) -> Result<Current, Error> {
+    let all = can.enter_read(tx)?.subscriptions().of_workspace(can.workspace()).await?;
     let subscription = effective_subscription(&all).cloned();
     let plan = subscription.as_ref().map_or_else(|| can.catalog().free().key.clone(), |paid| paid.plan.clone());
     Ok(Current { plan, subscription })

@@ -13,7 +13,7 @@ use crate::base::secret::Token;
 use crate::base::text;
 use crate::identity::names::codes::TOO_MANY_KEYS;
 use crate::identity::names::{CreateApiKey, DeleteApiKey, action};
-use crate::store::Tx;
+use crate::store::{ReadTx, Tx};
 use crate::tenancy::members;
 
 /// Creates a key. The returned token is not stored and cannot be shown again.
@@ -81,10 +81,10 @@ fn scopes(grant: &Grant, mine: &Role, wanted: Vec<String>) -> Result<Vec<String>
 /// Lists the workspace's keys, newest first.
 pub async fn list(
     can: &Can<EvenReadOnly<CreateApiKey>>,
-    tx: &mut dyn Tx,
+    tx: &mut dyn ReadTx,
     page: &PageRequest,
 ) -> Result<Page<ApiKey>, Error> {
-    Ok(can.enter(tx)?.api_keys().list(can.workspace(), page).await?)
+    Ok(can.enter_read(tx)?.api_keys().list(can.workspace(), page).await?)
 }
 
 /// Revokes a key. After the commit, calls with the key are refused, and calls that are still running can no longer save

@@ -19,7 +19,7 @@ use crate::identity::sessions::Session;
 use crate::identity::users::Email;
 use crate::notify::mailer::Mail;
 use crate::store::seal::Sealed;
-use crate::store::{Proof, Reach, Scope, Store, Tx};
+use crate::store::{Proof, Reach, ReadTx, Scope, Store, Tx};
 use crate::tenancy::members::{self, Member, NewMembership};
 use crate::tenancy::names::codes::{ALREADY_MEMBER, INVITE_FOR_ANOTHER, INVITE_UNUSABLE, TOO_MANY_INVITES};
 use crate::tenancy::names::{InviteMember, action, subject};
@@ -100,10 +100,10 @@ pub fn mail(product: &str, to: Email, workspace: &str, invite: &Invite, token: &
 /// Lists the open invites, newest first.
 pub async fn list(
     can: &Can<EvenReadOnly<InviteMember>>,
-    tx: &mut dyn Tx,
+    tx: &mut dyn ReadTx,
     page: &PageRequest,
 ) -> Result<Page<Invite>, Error> {
-    Ok(can.enter(tx)?.invites().list(can.workspace(), page).await?)
+    Ok(can.enter_read(tx)?.invites().list(can.workspace(), page).await?)
 }
 
 /// Revokes an invite. Its link is invalid at once.

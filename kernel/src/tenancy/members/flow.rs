@@ -13,18 +13,18 @@ use crate::base::id::UserId;
 use crate::base::page::{Page, PageRequest};
 use crate::events::OutboxEvent;
 use crate::identity::sessions::Session;
-use crate::store::Tx;
+use crate::store::{ReadTx, Tx};
 use crate::tenancy::names::codes::{LAST_OWNER, ROLE_ABOVE_YOURS};
 use crate::tenancy::names::{ListMembers, RemoveMember, UpdateMember, action, subject};
 
 /// Lists the workspace's members, in the order in which they joined.
-pub async fn list(can: &Can<ListMembers>, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Member>, Error> {
-    Ok(can.enter(tx)?.members().list(can.workspace(), page).await?)
+pub async fn list(can: &Can<ListMembers>, tx: &mut dyn ReadTx, page: &PageRequest) -> Result<Page<Member>, Error> {
+    Ok(can.enter_read(tx)?.members().list(can.workspace(), page).await?)
 }
 
 /// Lists the person's memberships, oldest workspace first.
-pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Membership>, Error> {
-    Ok(tx.members().of_user(session.user(), page).await?)
+pub async fn of_user(session: &Session, tx: &mut dyn ReadTx, page: &PageRequest) -> Result<Page<Membership>, Error> {
+    Ok(tx.reads().members().of_user(session.user(), page).await?)
 }
 
 /// Changes the role of `user`.

@@ -13,7 +13,7 @@ use crate::base::page::{Page, PageRequest};
 use crate::events::{self, OutboxEvent};
 use crate::identity::sessions::Session;
 use crate::store::seal::Sealed;
-use crate::store::{Proof, Reach, Scope, Tx};
+use crate::store::{Proof, Reach, ReadTx, Scope, Tx};
 use crate::tenancy::members::NewMembership;
 use crate::tenancy::names::codes::SLUG_TAKEN;
 use crate::tenancy::names::{ReadWorkspace, UpdateWorkspace, action, subject};
@@ -116,8 +116,8 @@ fn taken(slug: &Slug) -> Error {
 }
 
 /// The workspace of the proof.
-pub async fn get(can: &Can<ReadWorkspace>, tx: &mut dyn Tx) -> Result<Workspace, Error> {
-    let found = can.enter(tx)?.workspaces().find(can.workspace()).await?;
+pub async fn get(can: &Can<ReadWorkspace>, tx: &mut dyn ReadTx) -> Result<Workspace, Error> {
+    let found = can.enter_read(tx)?.workspaces().find(can.workspace()).await?;
     found.ok_or_else(missing)
 }
 
@@ -126,8 +126,8 @@ fn missing() -> Error {
 }
 
 /// Lists the workspaces that the person is a member of.
-pub async fn of_user(session: &Session, tx: &mut dyn Tx, page: &PageRequest) -> Result<Page<Workspace>, Error> {
-    Ok(tx.workspaces().of_user(session.user(), page).await?)
+pub async fn of_user(session: &Session, tx: &mut dyn ReadTx, page: &PageRequest) -> Result<Page<Workspace>, Error> {
+    Ok(tx.reads().workspaces().of_user(session.user(), page).await?)
 }
 
 /// Changes name and slug. Without a new name or slug nothing is changed. The old slug keeps working.
