@@ -7,10 +7,11 @@ use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::records::Records;
 use saas_kernel::store::sealed::Sealed;
 use saas_kernel::{Scope, StoreError, Tx};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::names::Names;
 use crate::records::Buffer;
 use crate::share::HeldShares;
 
@@ -19,6 +20,7 @@ use crate::share::HeldShares;
 pub struct PgTx {
     open: Open,
     scope: Scope,
+    pub(crate) names: Names,
     pub(crate) buffer: Buffer,
     /// Ids of the standings that the transaction itself changed, such as the membership of a member who leaves.
     pub(crate) changed_own_standing: Vec<Uuid>,
@@ -70,9 +72,9 @@ impl Drop for Open {
 }
 
 impl PgTx {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares) -> Self {
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares, names: Names) -> Self {
         let open = Open { tx: Some(tx), shares, in_statement: false };
-        Self { open, scope, buffer: Buffer::default(), changed_own_standing: Vec::new(), claimed: None }
+        Self { open, scope, names, buffer: Buffer::default(), changed_own_standing: Vec::new(), claimed: None }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or end
@@ -113,6 +115,11 @@ impl PgTx {
         }
         self.commit().await?;
         Ok(answer)
+    }
+
+    /// The statement with the names of this product's schema and roles. All SQL of this crate goes through it.
+    pub(crate) fn sql(&self, text: &'static str) -> SqlStr {
+        self.names.sql(text)
     }
 
     /// The connection for a statement that may wait for other transactions; call [`PgTx::blocking_statement_ended`] after it.
