@@ -1,5 +1,6 @@
-//! Whether one workspace's rush is felt in another: thirty people accept an invite to five seats at once, again and again,
-//! while eight people of another workspace read. Their p99 during the rushes is compared with that between them.
+//! Whether one caller's rush is felt in another workspace, where eight people read: thirty people accept an invite to five seats at
+//! once, and sixty calls of one account ask for what is its own. The readers' p99 during the rushes is compared with that between
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,10 @@ const GUESTS: usize = 30;
 const SEATS: usize = 5;
 /// Who read meanwhile, one after the other each.
 const READERS: usize = 8;
+/// Calls of one account at once.
+const CALLERS: usize = 60;
+/// How long they go on in one rush.
+const CROWDED: Duration = Duration::from_millis(150);
 /// The first workspace that is joined; those before it are read.
 const FIRST: usize = 1;
 /// How long nobody joins between two rushes.
@@ -29,6 +34,8 @@ type Reads = Vec<(Instant, Duration)>;
 
 /// What the readers felt.
 pub(crate) struct Felt {
+    title: String,
+    outcome: &'static str,
     /// Rushes.
     rushes: usize,
     /// The median of how long a rush took.
@@ -41,9 +48,35 @@ pub(crate) struct Felt {
 
 /// # Errors
 /// When something else answers than members up to the seats, and refusals for the rest.
-pub(crate) async fn run(address: &str, admin: &str, options: &Options) -> Result<Felt, BoxError> {
-    let rushes = options.rushes;
+pub(crate) async fn run(address: &str, admin: &str, options: &Options) -> Result<[Felt; 2], BoxError> {
+    let (rushes, workspaces) = (options.rushes, options.workspaces);
     seed(admin, options).await?;
+    let seats = felt(address, rushes, |n| rush(address, n, workspaces)).await?;
+    seats_hold(admin, rushes).await?;
+    let calls = felt(address, rushes, |_| crowd(address, workspaces.saturating_sub(1))).await?;
+    let felt = |title, outcome, (rush_ms, quiet, rushed)| Felt { title, outcome, rushes, rush_ms, quiet, rushed };
+    Ok([
+        felt(
+            format!("{GUESTS} people accept {SEATS} seats of another workspace"),
+            "each fills the seats exactly, the rest are refused",
+            seats,
+        ),
+        felt(
+            format!("{CALLERS} calls of one account ask for its own permissions"),
+            "each call is answered, or refused as one too many of that account",
+            calls,
+        ),
+    ])
+}
+
+/// The median of how long a rush took, and the number and p99 of the reads between the rushes and in them.
+type Measured = (f64, (usize, f64), (usize, f64));
+
+async fn felt<R: Future<Output = Result<Span, BoxError>>>(
+    address: &str,
+    rushes: usize,
+    rush: impl Fn(usize) -> R,
+) -> Result<Measured, BoxError> {
     let over = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
     for _ in 0..READERS {
@@ -52,7 +85,7 @@ pub(crate) async fn run(address: &str, admin: &str, options: &Options) -> Result
     let mut spans = Vec::new();
     for n in FIRST..FIRST + rushes {
         tokio::time::sleep(QUIET).await;
-        spans.push(rush(address, n, options.workspaces).await?);
+        spans.push(rush(n).await?);
     }
     over.store(true, Ordering::Relaxed);
     let (mut quiet, mut rushed) = (Vec::new(), Vec::new());
@@ -62,9 +95,8 @@ pub(crate) async fn run(address: &str, admin: &str, options: &Options) -> Result
             if within { rushed.push(took) } else { quiet.push(took) }
         }
     }
-    seats_hold(admin, rushes).await?;
     let rush_ms = median(spans.iter().map(|(from, until)| (*until - *from).as_secs_f64() * 1e3));
-    Ok(Felt { rushes, rush_ms, quiet: p99(quiet), rushed: p99(rushed) })
+    Ok((rush_ms, p99(quiet), p99(rushed)))
 }
 
 async fn seed(admin: &str, options: &Options) -> Result<(), BoxError> {
@@ -95,8 +127,11 @@ async fn read(address: String, over: Arc<AtomicBool>) -> Result<Reads, BoxError>
     Ok(reads)
 }
 
-/// All of them at once; when it began and when the last one was answered.
-async fn rush(address: &str, n: usize, workspaces: usize) -> Result<(Instant, Instant), BoxError> {
+/// When a rush began and when its last call was answered.
+type Span = (Instant, Instant);
+
+/// All guests at once.
+async fn rush(address: &str, n: usize, workspaces: usize) -> Result<Span, BoxError> {
     let ready = Arc::new(Barrier::new(GUESTS + 1));
     let mut guests = Vec::new();
     for guest in (1..=GUESTS).map(|g| (n + g) % workspaces) {
@@ -122,6 +157,33 @@ async fn rush(address: &str, n: usize, workspaces: usize) -> Result<(Instant, In
     if joined == SEATS { Ok((from, Instant::now())) } else { Err(format!("{joined} members on {SEATS} seats").into()) }
 }
 
+/// Calls of one account, each one after the other, in as many connections.
+async fn crowd(address: &str, person: usize) -> Result<Span, BoxError> {
+    let ready = Arc::new(Barrier::new(CALLERS + 1));
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        let mut client = Client::connect(address).await?;
+        let (request, ready) = (request("GET", "/api/v1/me/permissions", By::Cookie, person, ""), ready.clone());
+        callers.push(tokio::spawn(async move {
+            ready.wait().await;
+            let until = Instant::now() + CROWDED;
+            while Instant::now() < until {
+                let (status, answer) = client.ask(request.as_bytes()).await?;
+                if !(status == 200 || status == 503 && String::from_utf8_lossy(answer).contains("\"busy\"")) {
+                    return Err(BoxError::from(format!("{status}: {}", String::from_utf8_lossy(answer))));
+                }
+            }
+            Ok(())
+        }));
+    }
+    ready.wait().await;
+    let from = Instant::now();
+    for caller in callers {
+        caller.await??;
+    }
+    Ok((from, Instant::now()))
+}
+
 async fn seats_hold(admin: &str, rushes: usize) -> Result<(), BoxError> {
     let mut admin = PgConnection::connect(admin).await?;
     let full = "SELECT count(*) FROM (SELECT count(*) AS n FROM kernel.memberships
@@ -138,12 +200,9 @@ fn p99(mut reads: Vec<Duration>) -> (usize, f64) {
 
 impl std::fmt::Display for Felt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rushes, rush_ms, quiet, rushed } = self;
-        writeln!(f, "\n### GET …/projects while {GUESTS} people accept {SEATS} seats of another workspace\n")?;
-        writeln!(
-            f,
-            "{rushes} rushes of {rush_ms:.0} ms (median); each fills the seats exactly, the rest are refused.\n"
-        )?;
+        let Self { title, outcome, rushes, rush_ms, quiet, rushed } = self;
+        writeln!(f, "\n### GET …/projects while {title}\n")?;
+        writeln!(f, "{rushes} rushes of {rush_ms:.0} ms (median); {outcome}.\n")?;
         writeln!(f, "| {READERS} readers | reads | p99 ms | of quiet |\n|---|---|---|---|")?;
         writeln!(f, "| quiet | {} | {:.2} | 1.00 |", quiet.0, quiet.1)?;
         writeln!(f, "| in a rush | {} | {:.2} | {:.2} |", rushed.0, rushed.1, rushed.1 / quiet.1)

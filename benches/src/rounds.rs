@@ -33,7 +33,9 @@ pub(crate) async fn run(options: &Options) -> Result<(), BoxError> {
     for (group, measured) in groups.iter().zip(&all) {
         println!("{}", table(group, measured));
     }
-    println!("{}", neighbours::run(&servers.kernel.address, &postgres.superuser_url("postgres"), options).await?);
+    for felt in neighbours::run(&servers.kernel.address, &postgres.superuser_url("postgres"), options).await? {
+        println!("{felt}");
+    }
     servers.stop().await?;
     Ok(postgres.stop().await?)
 }

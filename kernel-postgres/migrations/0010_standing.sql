@@ -1,7 +1,7 @@
 -- Standing: what a call was let in by (its session, membership or API key, and workspace), looked at again by its commit.
 --
 -- Each has a queue, an advisory lock. A commit shares it until its transaction ends, by its last statement. Whoever changes the row
--- takes it alone, also by the last thing that the transaction does: a deferred trigger, so that raw SQL does too. So a change waits
+-- takes it alone, by a deferred trigger, so that raw SQL does too: when its records are written, or at its commit. So a change waits
 -- for the commits that looked before it, and a commit that looks after waits for the change and then sees it. Row locks always come
 -- before the queues, and nobody in a queue waits for a row: the two cannot deadlock.
 

@@ -230,6 +230,7 @@ pub async fn create_roles_with(administrator_url: &str, suffix: Suffix) -> Resul
 
 pub(crate) async fn create(administrator_url: &str, suffix: Option<Suffix>) -> Result<(), sqlx::Error> {
     let mut connection = PgConnectOptions::from_str(administrator_url)?.connect().await?;
-    sqlx::raw_sql(Names::new(suffix).sql(include_str!("../sql/roles.sql"))).execute(&mut connection).await?;
+    let names = Names::new(suffix);
+    sqlx::raw_sql(names.sql(include_str!("../sql/roles.sql"))).execute(&mut connection).await?;
     connection.close().await
 }

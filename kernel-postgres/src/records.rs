@@ -208,6 +208,7 @@ impl PgTx {
         let mut buffer = std::mem::take(&mut self.buffer);
         let (response, freed) = (buffer.response.take(), buffer.freed.take());
         let reserved = std::mem::take(&mut buffer.reserved);
+        self.wait_for_commits().await?;
         // One statement even if there is nothing to write: after a failed statement Postgres answers COMMIT with a rollback,
         // which sqlx reports as success.
         let left = loop {

@@ -129,8 +129,22 @@ impl PgTx {
         self.accept(answer.as_deref())
     }
 
-    /// Records that a session, membership or key was changed. A caller who changed their own may finish the transaction.
+    /// Waits for the commits that were let in by what the transaction changed. The flush does this before it draws the numbers of
+    /// its records, so that theirs come first; after a change by raw SQL the commit itself does.
+    pub(crate) async fn wait_for_commits(&mut self) -> Result<(), StoreError> {
+        if !self.changes_standing {
+            return Ok(());
+        }
+        let wait = sqlx::query(self.sql("SET CONSTRAINTS kernel.wait_for_commits IMMEDIATE"));
+        let waited = wait.execute(self.conn_for_blocking_statement()).await;
+        self.blocking_statement_ended();
+        waited.store().map(drop)
+    }
+
+    /// Records that a session, membership, key or workspace was changed. A caller who changed their own may finish the
+    /// transaction.
     pub(crate) fn mark_standing_changed(&mut self, of: Uuid) {
+        self.changes_standing = true;
         if self.scope_ref().standings().iter().any(|own| own.uuid() == of) {
             self.changed_own_standing.push(of);
         }

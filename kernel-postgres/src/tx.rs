@@ -24,6 +24,8 @@ pub struct PgTx {
     pub(crate) buffer: Buffer,
     /// Ids of the standings that the transaction itself changed, such as the membership of a member who leaves.
     pub(crate) changed_own_standing: Vec<Uuid>,
+    /// Whether the transaction changed a session, membership, API key or workspace that lets calls in.
+    pub(crate) changes_standing: bool,
     /// The scope in which the transaction claimed the call's idempotency key.
     pub(crate) claimed: Option<Uuid>,
 }
@@ -74,7 +76,15 @@ impl Drop for Open {
 impl PgTx {
     pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares, names: Names) -> Self {
         let open = Open { tx: Some(tx), shares, in_statement: false };
-        Self { open, scope, names, buffer: Buffer::default(), changed_own_standing: Vec::new(), claimed: None }
+        Self {
+            open,
+            scope,
+            names,
+            buffer: Buffer::default(),
+            changed_own_standing: Vec::new(),
+            changes_standing: false,
+            claimed: None,
+        }
     }
 
     /// The connection, for the product's own SQL: the same transaction, under the same row-level security. Do not begin or end

@@ -67,8 +67,8 @@ const HOLES: &[(&str, &[&str], &str)] = &[
     ("kernel.workspaces", &["select", "select_without_scope"], "CREATE POLICY anyone ON kernel.workspaces TO kernel_app USING (true)"),
     ("kernel.idempotency_keys", &["select"], "ALTER TABLE kernel.idempotency_keys DISABLE ROW LEVEL SECURITY"),
     ("kernel.audit_log", &["select", "insert"], "ALTER TABLE kernel.audit_log DISABLE ROW LEVEL SECURITY"),
-    ("kernel.audit_log", &["select", "select_without_scope"], "ALTER POLICY person_reads ON kernel.audit_log USING (true)"),
-    ("kernel.audit_personal", &["insert", "insert_without_scope", "kernel_policy"], "ALTER POLICY person_writes ON kernel.audit_personal WITH CHECK (true)"),
+    ("kernel.audit_log", &["select", "select_without_scope"], "ALTER POLICY reads ON kernel.audit_log USING (true)"),
+    ("kernel.audit_personal", &["insert", "insert_without_scope"], "ALTER POLICY writes ON kernel.audit_personal WITH CHECK (true)"),
     // Only INSERT is granted, and no column can be read.
     ("kernel.outbox", &["insert", "insert_without_scope"], "ALTER TABLE kernel.outbox DISABLE ROW LEVEL SECURITY"),
     // The tables that nobody put behind their workspace, wherever they are.

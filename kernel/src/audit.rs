@@ -98,9 +98,14 @@ impl AuditEntry {
 
     /// Creates an entry: the caller of `grant` did `action` in the grant's workspace.
     pub fn by(grant: &Grant, action: impl Into<Cow<'static, str>>) -> Self {
-        let mut entry = Self::new(grant.ctx(), grant.actor(), grant.workspace(), action);
-        entry.origin.acting_as = grant.acting_as();
-        entry
+        Self::new(grant.ctx(), grant.actor(), grant.workspace(), action).acting_as(grant.acting_as())
+    }
+
+    /// Sets the person on whose behalf a staff member or the system acted.
+    #[must_use]
+    pub fn acting_as(mut self, person: Option<UserId>) -> Self {
+        self.origin.acting_as = person;
+        self
     }
 
     /// Sets the target's type and id.

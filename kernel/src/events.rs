@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::access::Grant;
 use crate::base::actor::Actor;
 use crate::base::ctx::Ctx;
-use crate::base::id::EventId;
+use crate::base::id::{EventId, UserId};
 use crate::base::origin::Origin;
 use crate::base::subject::Subject;
 
@@ -66,9 +66,14 @@ impl OutboxEvent {
 
     /// Creates an event of version 1 about the grant's workspace, caused by the caller.
     pub fn by(grant: &Grant, subject: impl Into<Cow<'static, str>>, body: Value) -> Self {
-        let mut event = Self::new(grant.ctx(), grant.actor(), grant.workspace(), subject, body);
-        event.origin.acting_as = grant.acting_as();
-        event
+        Self::new(grant.ctx(), grant.actor(), grant.workspace(), subject, body).acting_as(grant.acting_as())
+    }
+
+    /// Sets the person on whose behalf a staff member or the system acted.
+    #[must_use]
+    pub fn acting_as(mut self, person: Option<UserId>) -> Self {
+        self.origin.acting_as = person;
+        self
     }
 
     /// Sets the version of the body's form.

@@ -26,5 +26,6 @@ async fn mailer() -> conformance::Outcome {
 #[tokio::test]
 async fn clock() -> conformance::Outcome {
     conformance::clock(&SystemClock).await?;
-    conformance::clock(&TestClock::at("2026-03-04T05:06:07.123456789Z".parse()?)).await
+    conformance::clock(&TestClock::at("2026-03-04T05:06:07.123456789Z".parse()?)).await?;
+    conformance::clock(&TestClock::running()).await
 }

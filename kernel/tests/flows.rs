@@ -65,7 +65,10 @@ fn kernel(limiter: &Counted) -> Result<Kernel, BoxError> {
 }
 
 fn kernel_on(store: Refusing, limiter: &Counted) -> Result<Kernel, BoxError> {
-    let builder = Kernel::builder(ProductConfig::parse(CONFIG)?).store(store).rate_limiter(limiter.clone());
+    let builder = Kernel::builder(ProductConfig::parse(CONFIG)?)
+        .keyring(saas_kernel::Keyring::ephemeral())
+        .store(store)
+        .rate_limiter(limiter.clone());
     Ok(builder.hash_threads(1).build()?)
 }
 

@@ -6,40 +6,34 @@ pub mod programs;
 pub mod teammates;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::ops::Deref;
 
-use reference::settings::{Databases, Settings};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, StatusCode};
+use reference::settings::Settings;
 use saas_kernel::clock::{Clock, SystemClock};
 use saas_kernel::memory::mailer::MemoryMailer;
-use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig};
+use saas_kernel::notify::mailer::NoMailer;
+use saas_kernel::{BoxError, Keyring, ProductConfig};
 use saas_kernel_postgres::testing::TestDb;
-use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem};
+use saas_kernel_postgres::{Migrations, PgOptions};
+use saas_kernel_testing::{HttpClient, Setup, StatusCode, TestKernel};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+
+pub use saas_kernel_testing::{Answer, PASSWORD, TestResult, eventually};
 
 /// The secret that the app's Stripe endpoint has in tests.
 pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
-/// Of every account made here.
-pub const PASSWORD: &str = "correct horse battery";
 
-pub type TestResult = Result<(), BoxError>;
-
-/// The reference app, serving until it is dropped.
+/// The reference app, serving until it is dropped, with the clock of the machine and the rate limits of its configuration.
 pub struct TestApp {
-    pub db: TestDb,
-    pub kernel: Kernel,
-    pub store: PgStore,
-    pub system: PgSystem,
+    test: TestKernel,
     pub address: SocketAddr,
-    pub mail: MemoryMailer,
-    server: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.server.abort();
+impl Deref for TestApp {
+    type Target = TestKernel;
+
+    fn deref(&self) -> &TestKernel {
+        &self.test
     }
 }
 
@@ -57,37 +51,23 @@ impl TestApp {
 
     /// On a database that exists.
     pub async fn start_on(db: TestDb, change: impl FnOnce(&mut Settings)) -> Result<Self, BoxError> {
-        let mut settings = settings(&db);
+        let mut settings = settings();
         change(&mut settings);
-        let databases = settings.databases.as_ref().ok_or("no databases")?;
-        let store = PgStore::connect_with(&databases.app, settings.pool).await?;
-        let system = PgSystem::connect(&databases.system).await?;
-        let kernel = reference::kernel(store.clone(), system.clone(), &settings)?;
-        system.sync_catalog(kernel.catalog()).await?;
-        let app = reference::app(&kernel, store.clone(), &settings)?;
-        let (started, address) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            let tell = |address| {
-                // Nobody waits for it any more when the test has failed already.
-                let _ = started.send(address);
-            };
-            if let Err(error) = saas_kernel_axum::serve(app, "127.0.0.1:0", tell).await {
-                eprintln!("the app stopped: {error}");
-            }
-        });
-        let mail = settings.dev_mail.clone().unwrap_or_default();
-        Ok(Self { db, kernel, store, system, address: address.await?, mail, server })
+        let mut setup = Setup::of(reference::builder(&settings)?).database(db).pool(settings.pool);
+        setup = match settings.dev_mail.clone() {
+            Some(mailer) => setup.mailer(mailer),
+            None => setup.kernel(|kernel| kernel.mailer(NoMailer)),
+        };
+        let setup = setup.running_clock().rate_limits();
+        let setup = setup.app(move |kernel, store| reference::app(kernel, store, &settings));
+        let test = TestKernel::start(setup).await?;
+        let address = test.address().await?;
+        Ok(Self { test, address })
     }
 
     /// Somebody with a cookie jar.
     pub fn caller(&self) -> Caller {
-        let client = Client::builder().cookie_store(true).timeout(Duration::from_secs(60)).build().unwrap_or_default();
-        Caller {
-            client,
-            base: format!("http://{}", self.address),
-            workspace: String::new(),
-            workspace_id: String::new(),
-        }
+        Caller::of(format!("http://{}", self.address))
     }
 
     /// Signs `name` up and logs them in; their first workspace is the caller's.
@@ -110,11 +90,6 @@ impl TestApp {
         let request = self.caller().client.post(format!("http://{}/webhooks/stripe", self.address));
         Answer::of(request.header("stripe-signature", signature).body(body)).await
     }
-
-    /// One number, seen past row-level security.
-    pub async fn count(&self, sql: &'static str) -> Result<i64, BoxError> {
-        Ok(sqlx::query_scalar(sql).fetch_one(&mut self.db.admin().await?).await?)
-    }
 }
 
 /// A database with the kernel's schema and the product's.
@@ -134,8 +109,8 @@ pub async fn patient_db() -> Result<TestDb, BoxError> {
     Ok(db)
 }
 
-/// The app's settings on `db`.
-pub fn settings(db: &TestDb) -> Settings {
+/// The app's settings in tests.
+fn settings() -> Settings {
     Settings {
         address: "127.0.0.1:0".to_owned(),
         public_url: "http://127.0.0.1".to_owned(),
@@ -144,7 +119,7 @@ pub fn settings(db: &TestDb) -> Settings {
         stripe_webhook_secrets: vec![WEBHOOK_SECRET.to_owned()],
         keyring: Keyring::ephemeral(),
         shutdown_delay: None,
-        databases: Some(Databases { app: db.app_url(), system: db.system_url() }),
+        databases: None,
         pool: PgOptions::app(),
         dev_mail: Some(MemoryMailer::default()),
     }
@@ -158,33 +133,30 @@ pub fn config() -> Result<ProductConfig, BoxError> {
 /// Somebody who calls the app.
 #[derive(Clone)]
 pub struct Caller {
-    pub client: Client,
-    pub base: String,
+    pub http: HttpClient,
     /// The slug of their first workspace.
     pub workspace: String,
     /// Its id.
     pub workspace_id: String,
 }
 
+impl Deref for Caller {
+    type Target = HttpClient;
+
+    fn deref(&self) -> &HttpClient {
+        &self.http
+    }
+}
+
 impl Caller {
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+    /// Nobody yet, with a cookie jar, of the app at `base`.
+    pub fn of(base: impl Into<String>) -> Self {
+        Self { http: HttpClient::new(base), workspace: String::new(), workspace_id: String::new() }
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer, BoxError> {
-        Answer::of(self.request(Method::GET, path)).await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, BoxError> {
-        Answer::of(self.request(Method::POST, path).json(body)).await
-    }
-
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer, BoxError> {
-        Answer::of(self.request(Method::PATCH, path).json(body)).await
-    }
-
-    pub async fn delete(&self, path: &str) -> Result<Answer, BoxError> {
-        Answer::of(self.request(Method::DELETE, path)).await
+    /// The same caller, with the same cookies, of another app.
+    pub fn at_base(&self, base: impl Into<String>) -> Self {
+        Self { http: self.http.at_base(base), ..self.clone() }
     }
 
     pub async fn log_in(&self, email: &str) -> Result<Answer, BoxError> {
@@ -198,45 +170,6 @@ impl Caller {
 
     pub async fn create_project(&self, name: &str) -> Result<Answer, BoxError> {
         self.post(&self.at("/projects"), &json!({ "name": name })).await
-    }
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-    pub body: Value,
-}
-
-impl Answer {
-    pub async fn of(request: reqwest::RequestBuilder) -> Result<Self, BoxError> {
-        let response = request.send().await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await?;
-        Ok(Self { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text })
-    }
-
-    /// The error code, or "" for a success.
-    pub fn code(&self) -> &str {
-        self.body["error"]["code"].as_str().unwrap_or_default()
-    }
-
-    /// The body, if the status is the expected one.
-    pub fn expect(self, status: StatusCode) -> Result<Value, BoxError> {
-        if self.status == status {
-            Ok(self.body)
-        } else {
-            Err(format!("expected {status}, got {}: {}", self.status, self.text).into())
-        }
-    }
-
-    /// The envelope without the request id.
-    pub fn without_request_id(&self) -> Value {
-        let mut body = self.body.clone();
-        body["error"]["request_id"] = Value::Null;
-        body
     }
 }
 
@@ -257,20 +190,4 @@ pub fn subscription_event(id: &str, kind: &str, workspace: &str, price: &str, st
             }]}
         }}
     })
-}
-
-/// Asks `question` until it answers yes, for at most ten seconds.
-pub async fn eventually<F: Future<Output = Result<bool, BoxError>>>(
-    what: &str,
-    question: impl Fn() -> F,
-) -> TestResult {
-    let mut every = tokio::time::interval(Duration::from_millis(10));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while tokio::time::Instant::now() < deadline {
-        every.tick().await;
-        if question().await? {
-            return Ok(());
-        }
-    }
-    Err(format!("not within ten seconds: {what}").into())
 }

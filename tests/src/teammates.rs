@@ -13,7 +13,7 @@ pub async fn invite(by: &Caller, email: &str, role: &str) -> Result<Answer, BoxE
 
 /// The token of the newest mail to `email`.
 pub fn token(app: &TestApp, email: &str) -> Result<String, BoxError> {
-    let mail = app.mail.mails().into_iter().find(|mail| mail.to().as_str() == email).ok_or("a mail")?;
+    let mail = app.mails().into_iter().find(|mail| mail.to().as_str() == email).ok_or("a mail")?;
     let token = mail.text().split("?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
     Ok(token.ok_or("a link")?.to_owned())
 }

@@ -39,7 +39,7 @@ impl Callers {
             let email = format!("{}@example.com", name.to_lowercase());
             let invite = json!({ "email": email, "role": role });
             owner.post(&owner.at("/invites"), &invite).await?.expect(StatusCode::CREATED)?;
-            let mail = app.mail.mails().into_iter().next().ok_or("a mail")?;
+            let mail = app.mails().into_iter().next().ok_or("a mail")?;
             let token = mail.text().split("?token=").nth(1).and_then(|rest| rest.split_whitespace().next());
             person.post("/api/v1/invites/accept", &json!({ "token": token })).await?.expect(StatusCode::OK)?;
             people.push(person);

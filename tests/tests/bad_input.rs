@@ -126,7 +126,7 @@ async fn addresses_and_queries() -> TestResult {
         let answer = ada.patch(&empty, &serde_json::json!({})).await?;
         assert_eq!((answer.status.as_u16(), answer.code()), (422, "validation_failed"), "{empty}: {}", answer.text);
     }
-    assert_eq!(app.count(ROWS).await? - rows_now, 5, "Eve's sign-up and nothing else");
+    assert_eq!(app.count(ROWS).await? - rows_now, 7, "Eve's sign-up, with her login, and nothing else");
     let answer = Answer::of(ada.request(Method::PUT, &projects)).await?;
     assert_eq!((answer.status.as_u16(), answer.code()), (405, "method_not_allowed"));
     assert!(is_envelope(&answer) && answer.headers.contains_key("allow"), "{}", answer.text);

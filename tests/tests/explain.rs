@@ -45,7 +45,7 @@ INSERT INTO kernel.audit_log (subject_type, subject_id, workspace_id, at, id, re
            'resource.create', 'project', 'prj', '{}', 'req'
     FROM generate_series(1, 1000) g, places;
 INSERT INTO kernel.audit_personal (subject_type, subject_id, workspace_id, at, id, retention, actor_id, ip)
-    SELECT subject_type, subject_id, workspace_id, at, id, retention, actor_id, '192.0.2.1' FROM kernel.audit_log;
+    SELECT subject_type, subject_id, workspace_id, at, id, retention, actor_id, '192.0.2.1' FROM kernel.audit_log ON CONFLICT DO NOTHING;
 -- What is looked up by a secret, or waits to be worked off: in each workspace as much as there can be.
 INSERT INTO kernel.users (id, email, email_lower, name, password_hash, created_at, updated_at)
     SELECT gen_random_uuid(), n || '@more.example', n || '@more.example', 'Person', 'x', now(), now() FROM generate_series(1, 60000) n;

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use saas_kernel_postgres::PgOptions;
-use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions};
-use saas_kernel_postgres::{Migrations, create_roles};
+use saas_kernel_postgres::testing::{LocalPostgres, LocalPostgresOptions, TestDb};
+use saas_kernel_postgres::{Migrations, PgOptions};
 use saas_kernel_tests::{TestApp, TestResult, eventually};
 use sqlx::Connection;
 use tokio::io::AsyncWriteExt;
@@ -176,15 +175,9 @@ async fn postgres_going_away_is_said_and_survived() -> TestResult {
     };
     let postgres = LocalPostgres::start(options(None)).await?;
     let port = postgres.port();
-    let admin = postgres.superuser_url("postgres");
-    create_roles(&admin).await?;
-    Migrations::kernel().product(&reference::PRODUCT_MIGRATIONS).run(&admin).await?;
-    let (app_url, system_url) = (postgres.url("kernel_app", "postgres"), postgres.url("kernel_system", "postgres"));
-    // The database of the harness is not used: the settings name the cluster of this test.
-    let app = TestApp::start_with(|settings| {
-        settings.databases = Some(reference::settings::Databases { app: app_url, system: system_url });
-    })
-    .await?;
+    let migrations = Migrations::kernel().product(&reference::PRODUCT_MIGRATIONS);
+    let db = TestDb::on(&postgres.superuser_url("postgres"), &migrations).await?;
+    let app = TestApp::start_on(db, |_| {}).await?;
     let ada = app.sign_up("Ada").await?;
     postgres.stop().await?;
     let began = Instant::now();

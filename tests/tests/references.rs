@@ -42,7 +42,7 @@ async fn a_broken_reference_names_the_field_and_one_in_use_the_table() -> TestRe
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let server = tokio::spawn(async move { axum::serve(listener, router.into_router()).await });
-    let product = saas_kernel_tests::Caller { base, ..ada };
+    let product = ada.at_base(base);
     let call = async |path: &str| product.post(&product.at(path), &json!({})).await;
 
     let refused = call("/of-nothing").await?.expect(StatusCode::UNPROCESSABLE_ENTITY)?;

@@ -36,8 +36,7 @@ async fn serve(db: &TestDb) -> Result<(Child, Caller), BoxError> {
             break at.trim().to_owned();
         }
     };
-    let client = reqwest::Client::builder().cookie_store(true).build()?;
-    let mut ada = Caller { client, base, workspace: String::new(), workspace_id: String::new() };
+    let mut ada = Caller::of(base);
     let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
     ada.post("/api/v1/auth/register", &account).await?.expect(StatusCode::CREATED)?;
     ada.log_in("ada@example.com").await?.expect(StatusCode::OK)?;

@@ -4,7 +4,7 @@ use other_framework::{App, PERMISSIONS, serve};
 use reqwest::header::{ORIGIN, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use saas_kernel::{BoxError, Kernel, ProductConfig};
-use saas_kernel_tests::{Answer, Caller, PASSWORD, TestApp, TestResult};
+use saas_kernel_tests::{Answer, PASSWORD, TestApp, TestResult};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -21,8 +21,11 @@ type Refused<'a> = (&'a str, &'a dyn Fn(&str) -> RequestBuilder);
 /// The address of this app on the database of `app`.
 async fn start(app: &TestApp) -> Result<String, BoxError> {
     let store = app.db.store().await?;
-    let kernel =
-        Kernel::builder(ProductConfig::parse(CONFIG)?).store(store.clone()).permissions(PERMISSIONS).build()?;
+    let kernel = Kernel::builder(ProductConfig::parse(CONFIG)?)
+        .keyring(saas_kernel::Keyring::ephemeral())
+        .store(store.clone())
+        .permissions(PERMISSIONS)
+        .build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let public_url = "http://127.0.0.1".to_owned();
@@ -30,17 +33,12 @@ async fn start(app: &TestApp) -> Result<String, BoxError> {
     Ok(base)
 }
 
-/// The same caller, with the same cookies, at this app.
-fn at(base: &str, caller: &Caller) -> Caller {
-    Caller { base: base.to_owned(), ..caller.clone() }
-}
-
 #[tokio::test]
 async fn a_session_begun_in_one_is_accepted_by_the_other() -> TestResult {
     let app = TestApp::start().await?;
     let base = start(&app).await?;
     let ada = app.sign_up("Ada").await?;
-    let here = at(&base, &ada);
+    let here = ada.at_base(&base);
     let workspace = here.get(&here.at("")).await?.expect(StatusCode::OK)?;
     assert_eq!(workspace["id"], json!(ada.workspace_id));
     here.create_project("Made on hyper").await?.expect(StatusCode::CREATED)?;
@@ -52,12 +50,12 @@ async fn a_session_begun_in_one_is_accepted_by_the_other() -> TestResult {
 
     // The other way: signed in here, used there; the session that the browser had ends in both.
     let (fresh, second) = (app.caller(), app.caller());
-    let login = at(&base, &fresh).log_in("ada@example.com").await?;
+    let login = fresh.at_base(&base).log_in("ada@example.com").await?;
     let set = login.headers.get(SET_COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     assert!(set.starts_with("session=") && set.ends_with("; HttpOnly; SameSite=Lax"), "{set}");
     fresh.get("/api/v1/me").await?.expect(StatusCode::OK)?;
     let old = set.split(';').next().unwrap_or_default().to_owned();
-    at(&base, &fresh).log_in("ada@example.com").await?.expect(StatusCode::OK)?;
+    fresh.at_base(&base).log_in("ada@example.com").await?.expect(StatusCode::OK)?;
     let replayed = second.request(Method::GET, "/api/v1/me").header("cookie", old);
     assert_eq!(Answer::of(replayed).await?.status, StatusCode::UNAUTHORIZED);
     Ok(())
@@ -76,25 +74,25 @@ async fn refusals_are_those_of_the_other_app() -> TestResult {
     let name = json!({ "name": "Forged" });
     let mut reads = nobody.request(Method::GET, &projects).header("authorization", &key);
     Answer::of(reads).await?.expect(StatusCode::OK)?;
-    reads = at(&base, &nobody).request(Method::GET, &projects).header("authorization", &key);
+    reads = nobody.at_base(&base).request(Method::GET, &projects).header("authorization", &key);
     Answer::of(reads).await?.expect(StatusCode::OK)?;
     let requests: [Refused<'_>; 9] = [
-        ("unauthenticated", &|base| at(base, &nobody).request(Method::GET, &projects)),
+        ("unauthenticated", &|base| nobody.at_base(base).request(Method::GET, &projects)),
         ("unauthenticated", &|base| {
-            at(base, &nobody).request(Method::GET, &projects).header("authorization", "Bearer sk_0")
+            nobody.at_base(base).request(Method::GET, &projects).header("authorization", "Bearer sk_0")
         }),
-        ("not_found", &|base| at(base, &eve).request(Method::GET, &projects)),
-        ("not_found", &|base| at(base, &eve).request(Method::GET, missing)),
-        ("not_found", &|base| at(base, &ada).request(Method::GET, "/api/v1/workspaces/%00/projects")),
+        ("not_found", &|base| eve.at_base(base).request(Method::GET, &projects)),
+        ("not_found", &|base| eve.at_base(base).request(Method::GET, missing)),
+        ("not_found", &|base| ada.at_base(base).request(Method::GET, "/api/v1/workspaces/%00/projects")),
         ("forbidden", &|base| {
-            at(base, &nobody).request(Method::POST, &projects).header("authorization", &key).json(&name)
+            nobody.at_base(base).request(Method::POST, &projects).header("authorization", &key).json(&name)
         }),
         ("cross_origin", &|base| {
-            at(base, &ada).request(Method::POST, &projects).header(ORIGIN, "https://evil.example").json(&name)
+            ada.at_base(base).request(Method::POST, &projects).header(ORIGIN, "https://evil.example").json(&name)
         }),
-        ("validation_failed", &|base| at(base, &ada).request(Method::POST, &projects).json(&json!({ "nmae": "" }))),
+        ("validation_failed", &|base| ada.at_base(base).request(Method::POST, &projects).json(&json!({ "nmae": "" }))),
         ("malformed_json", &|base| {
-            let request = at(base, &ada).request(Method::POST, &projects);
+            let request = ada.at_base(base).request(Method::POST, &projects);
             request.header("content-type", "application/json").body("{")
         }),
     ];
@@ -114,7 +112,7 @@ async fn refusals_are_those_of_the_other_app() -> TestResult {
 async fn limits_and_idempotency_keys_hold() -> TestResult {
     let app = TestApp::start().await?;
     let base = start(&app).await?;
-    let ada = at(&base, &app.sign_up("Ada").await?);
+    let ada = app.sign_up("Ada").await?.at_base(&base);
     let create = async || {
         let request = ada.request(Method::POST, &ada.at("/projects")).header("idempotency-key", "once");
         Answer::of(request.json(&json!({ "name": "Once" }))).await

@@ -2,8 +2,7 @@
 
 use std::process::Stdio;
 
-use reqwest::StatusCode;
-use saas_kernel_tests::{Answer, PASSWORD, TestResult};
+use saas_kernel_testing::{HttpClient, PASSWORD, StatusCode, TestResult};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -24,13 +23,12 @@ async fn it_runs_on_a_database_of_its_own() -> TestResult {
         }
     }
     let address = said.split("running at ").nth(1).and_then(|rest| rest.split(' ').next()).ok_or("an address")?;
-    let client = reqwest::Client::builder().cookie_store(true).build()?;
+    let ada = HttpClient::new(format!("{address}/api/v1"));
     let account = json!({ "email": "ada@example.com", "password": PASSWORD, "name": "Ada" });
-    let post = |path: &str| client.post(format!("{address}/api/v1{path}"));
-    Answer::of(post("/auth/register").json(&account)).await?.expect(StatusCode::CREATED)?;
+    ada.post("/auth/register", &account).await?.expect(StatusCode::CREATED)?;
     let login = json!({ "email": "ada@example.com", "password": PASSWORD });
-    Answer::of(post("/auth/login").json(&login)).await?.expect(StatusCode::OK)?;
-    let workspaces = Answer::of(client.get(format!("{address}/api/v1/workspaces"))).await?.expect(StatusCode::OK)?;
+    ada.post("/auth/login", &login).await?.expect(StatusCode::OK)?;
+    let workspaces = ada.get("/workspaces").await?.expect(StatusCode::OK)?;
     assert_eq!(workspaces["items"][0]["slug"], "ada");
     for (n, expect) in [
         (1, StatusCode::CREATED),
@@ -38,17 +36,15 @@ async fn it_runs_on_a_database_of_its_own() -> TestResult {
         (3, StatusCode::CREATED),
         (4, StatusCode::PAYMENT_REQUIRED),
     ] {
-        Answer::of(post("/workspaces/ada/notes").json(&format!("Note {n}"))).await?.expect(expect)?;
+        ada.post("/workspaces/ada/notes", &json!(format!("Note {n}"))).await?.expect(expect)?;
     }
-    let notes =
-        Answer::of(client.get(format!("{address}/api/v1/workspaces/ada/notes"))).await?.expect(StatusCode::OK)?;
+    let notes = ada.get("/workspaces/ada/notes").await?.expect(StatusCode::OK)?;
     assert_eq!(notes, json!(["Note 3", "Note 2", "Note 1"]));
-    let entitlements = client.get(format!("{address}/api/v1/workspaces/ada/entitlements"));
-    let entitlements = Answer::of(entitlements).await?.expect(StatusCode::OK)?;
+    let entitlements = ada.get("/workspaces/ada/entitlements").await?.expect(StatusCode::OK)?;
     assert_eq!(entitlements["limits"]["notes"], json!({ "allowed": false, "limit": 3, "usage": 3 }));
     let invite = json!({ "email": "grace@example.com", "role": "reader" });
-    Answer::of(post("/workspaces/ada/invites").json(&invite)).await?.expect(StatusCode::CREATED)?;
-    let mail = Answer::of(client.get(format!("{address}/dev/mail.json"))).await?.expect(StatusCode::OK)?;
+    ada.post("/workspaces/ada/invites", &invite).await?.expect(StatusCode::CREATED)?;
+    let mail = ada.at_base(address).get("/dev/mail.json").await?.expect(StatusCode::OK)?;
     assert_eq!(mail["items"][0]["to"], "grace@example.com");
     assert!(include_str!("../src/main.rs").lines().count() < 90, "it fits on a screen");
     Ok(())

@@ -13,7 +13,7 @@ pub mod start;
 
 use std::io::Write;
 
-use saas_kernel::{BoxError, Kernel, ProductConfig};
+use saas_kernel::{BoxError, Kernel, KernelBuilder, ProductConfig};
 use saas_kernel_axum::App;
 use saas_kernel_postgres::doctor::Doctor;
 use saas_kernel_postgres::{CatalogOutcome, Migrations, PgStore, PgSystem};
@@ -53,18 +53,19 @@ pub async fn serve() -> Result<(), BoxError> {
 
 /// Builds the kernel from the settings.
 pub fn kernel(store: PgStore, system: PgSystem, settings: &Settings) -> Result<Kernel, BoxError> {
+    Ok(builder(settings)?.keyring(settings.keyring.clone()).store(store).system(system).build()?)
+}
+
+/// What the product adds to the kernel, without the deployment's secrets and databases, which tests have of their own.
+pub fn builder(settings: &Settings) -> Result<KernelBuilder, BoxError> {
     let builder = Kernel::builder(ProductConfig::load(&settings.config)?)
-        .keyring(settings.keyring.clone())
-        .store(store)
-        .system(system)
         .permissions(projects::PERMISSIONS)
         .billing(StripeBilling::new(settings.stripe_webhook_secrets.clone())?)
         .hooks(hooks::Tracker);
     Ok(match settings.dev_mail.clone() {
         Some(mailer) => builder.mailer(mailer),
         None => builder,
-    }
-    .build()?)
+    })
 }
 
 /// Builds the app: the kernel's API and the product's.

@@ -226,13 +226,13 @@ struct Expected {
 }
 
 impl Expected {
-    fn entitlements(&self, sql: SqlStr) -> Query<'_, Postgres, PgArguments> {
-        sqlx::query(sql).bind(&self.workspaces).bind(&self.terms)
+    fn entitlements(&self, named: SqlStr) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(named).bind(&self.workspaces).bind(&self.terms)
     }
 
-    fn caps(&self, sql: SqlStr) -> Query<'_, Postgres, PgArguments> {
+    fn caps(&self, named: SqlStr) -> Query<'_, Postgres, PgArguments> {
         let (workspaces, keys, caps) = &self.counters;
-        sqlx::query(sql).bind(workspaces).bind(keys).bind(caps)
+        sqlx::query(named).bind(workspaces).bind(keys).bind(caps)
     }
 
     /// The workspaces that have something else.

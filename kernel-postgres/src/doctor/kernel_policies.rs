@@ -13,13 +13,24 @@ FROM (VALUES
     ('memberships', 'oneself', 'RESTRICTIVE', 'INSERT', NULL, '(user_id = ( SELECT kernel.me() AS me))', 'a request can make anybody a member'),
     ('memberships', 'self', 'PERMISSIVE', 'SELECT', '((user_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
      'a person sees only their own memberships by it, and none in a scope that has a workspace'),
-('audit_log', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
-    ('audit_log', 'person_reads', 'PERMISSIVE', 'SELECT', '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
-     'a person reads their own records by it, and none in a scope that has a workspace'),
-    ('audit_personal', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
-    ('audit_personal', 'person_reads', 'PERMISSIVE', 'SELECT', '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)) AND (( SELECT kernel.ws() AS ws) IS NULL))', NULL,
-     'a person reads their own records by it, and none in a scope that has a workspace'),
-    ('outbox', 'person_writes', 'PERMISSIVE', 'INSERT', NULL, '((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me)))', 'a request writes records about the person it acts for, and no other'),
+    ('audit_log', 'writes', 'PERMISSIVE', 'INSERT', NULL, '((workspace_id = ( SELECT kernel.ws() AS ws)) OR ((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me))))',
+     'a request writes records about its workspace and the person it acts for, and no others'),
+    ('audit_log', 'reads', 'PERMISSIVE', 'SELECT', '((subject_id = COALESCE(( SELECT kernel.ws() AS ws), ( SELECT kernel.me() AS me))) AND (subject_type =
+CASE
+    WHEN (( SELECT kernel.ws() AS ws) IS NULL) THEN ''person''::text
+    ELSE ''workspace''::text
+END))', NULL,
+     'a request reads the records of its workspace, or of its person where its scope has none'),
+    ('audit_personal', 'writes', 'PERMISSIVE', 'INSERT', NULL, '((workspace_id = ( SELECT kernel.ws() AS ws)) OR ((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me))))',
+     'a request writes records about its workspace and the person it acts for, and no others'),
+    ('audit_personal', 'reads', 'PERMISSIVE', 'SELECT', '((subject_id = COALESCE(( SELECT kernel.ws() AS ws), ( SELECT kernel.me() AS me))) AND (subject_type =
+CASE
+    WHEN (( SELECT kernel.ws() AS ws) IS NULL) THEN ''person''::text
+    ELSE ''workspace''::text
+END))', NULL,
+     'a request reads the records of its workspace, or of its person where its scope has none'),
+    ('outbox', 'writes', 'PERMISSIVE', 'INSERT', NULL, '((workspace_id = ( SELECT kernel.ws() AS ws)) OR ((subject_type = ''person''::text) AND (subject_id = ( SELECT kernel.me() AS me))))',
+     'a request writes records about its workspace and the person it acts for, and no others'),
     ('invites', 'still_open', 'RESTRICTIVE', 'UPDATE', '((accepted_at IS NULL) AND (revoked_at IS NULL))', 'true',
      'a request can reopen an invite that was accepted or revoked'),
     ('api_keys', 'not_revoked', 'RESTRICTIVE', 'UPDATE', '(revoked_at IS NULL)', 'true', 'a request can make a revoked key work again')

@@ -164,6 +164,7 @@ impl Workspaces for PgTx {
             .execute(self.conn())
             .await
             .store()?;
+        self.mark_standing_changed(id.uuid());
         Ok(())
     }
 }

@@ -62,11 +62,19 @@ impl TestDb {
                 CLUSTER.get_or_try_init(start).await.map_err(broken)?.superuser_url("postgres")
             }
         };
-        let mut admin = connect(&admin_url).await?;
-        let template = template(&mut admin, &admin_url, migrations).await?;
+        Self::on(&admin_url, migrations).await
+    }
+
+    /// As [`TestDb::new`], on the cluster of this administrator's URL, such as [`LocalPostgres::superuser_url`].
+    ///
+    /// # Errors
+    /// The errors of Postgres and of the migrations.
+    pub async fn on(admin_url: &str, migrations: &Migrations) -> Result<Self, TestDbError> {
+        let mut admin = connect(admin_url).await?;
+        let template = template(&mut admin, admin_url, migrations).await?;
         let name = RequestId::generate(SystemClock.now()).to_string().replace("req_", "test_");
         execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        Ok(Self { admin_url, name, suffix: migrations.suffix })
+        Ok(Self { admin_url: admin_url.to_owned(), name, suffix: migrations.suffix })
     }
 
     /// The administrator's URL: to read without row-level security in assertions, never for the code under test.

@@ -136,14 +136,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("kernel_policy", "policy oneself ON kernel.memberships", "DROP POLICY oneself ON kernel.memberships"),
     defect("kernel_policy", "policy oneself ON kernel.memberships", "ALTER POLICY oneself ON kernel.memberships WITH CHECK (true)"),
     defect("kernel_policy", "policy self ON kernel.memberships", "ALTER POLICY self ON kernel.memberships USING (true)"),
-    defect("kernel_policy", "policy person_reads ON kernel.audit_log", "ALTER POLICY person_reads ON kernel.audit_log
-         USING (subject_type = 'person' AND subject_id = (SELECT kernel.me()))"),
-    defect("kernel_policy", "policy person_writes ON kernel.audit_log", "DROP POLICY person_writes ON kernel.audit_log"),
-    defect("kernel_policy", "policy person_writes ON kernel.outbox", "ALTER POLICY person_writes ON kernel.outbox
-         WITH CHECK (subject_id = (SELECT kernel.me()) OR subject_type = 'platform')"),
-    defect("kernel_policy", "policy person_reads ON kernel.audit_personal", "ALTER POLICY person_reads ON kernel.audit_personal USING (true)"),
+    defect("kernel_policy", "policy reads ON kernel.audit_log", "ALTER POLICY reads ON kernel.audit_log
+         USING (subject_id = (SELECT kernel.ws()) OR subject_id = (SELECT kernel.me()))"),
+    defect("kernel_policy", "policy writes ON kernel.audit_log", "DROP POLICY writes ON kernel.audit_log"),
+    defect("kernel_policy", "policy writes ON kernel.outbox", "ALTER POLICY writes ON kernel.outbox
+         WITH CHECK (workspace_id = (SELECT kernel.ws()) OR subject_id = (SELECT kernel.me()) OR subject_type = 'platform')"),
+    defect("kernel_policy", "policy reads ON kernel.audit_personal", "ALTER POLICY reads ON kernel.audit_personal USING (true)"),
     defect("policy_too_wide", "policy anyone ON kernel.audit_log", "CREATE POLICY anyone ON kernel.audit_log FOR SELECT TO kernel_app USING (subject_id = (SELECT kernel.me()))"),
-    defect("policy_too_wide", "policy tenant ON kernel.outbox", "ALTER POLICY tenant ON kernel.outbox WITH CHECK (subject_id = (SELECT kernel.ws()))"),
     defect("kernel_policy", "policy still_open ON kernel.invites", "DROP POLICY still_open ON kernel.invites"),
     defect("kernel_policy", "policy still_open ON kernel.invites", "ALTER POLICY still_open ON kernel.invites USING (accepted_at IS NULL)"),
     defect("kernel_policy", "policy not_revoked ON kernel.api_keys", "DROP POLICY not_revoked ON kernel.api_keys"),

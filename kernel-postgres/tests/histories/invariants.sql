@@ -5,7 +5,7 @@ WITH j AS MATERIALIZED (SELECT * FROM history.journal WHERE workspace_id = ANY($
 
 -- Rows that count against a limit, as they come and go.
 places AS MATERIALIZED (
-    SELECT seq, workspace_id, CASE tbl WHEN 'items' THEN 'items' ELSE 'members' END AS key,
+    SELECT seq, xid, workspace_id, CASE tbl WHEN 'items' THEN 'items' ELSE 'members' END AS key,
            (new IS NOT NULL AND new ->> 'deleted_at' IS NULL)::int - (old IS NOT NULL AND old ->> 'deleted_at' IS NULL)::int AS delta
     FROM j WHERE tbl IN ('items', 'memberships')
 ),
@@ -184,6 +184,15 @@ FROM (SELECT xid, workspace_id, action, count(*) AS n FROM recorded
       WHERE action NOT LIKE 'resource.%' AND action NOT LIKE 'api_key.%' AND action NOT LIKE 'member.invite%' GROUP BY 1, 2, 3) r
 FULL JOIN (SELECT xid, workspace_id, action, count(*) AS n FROM announced GROUP BY 1, 2, 3) e USING (xid, workspace_id, action)
 WHERE r.n IS DISTINCT FROM e.n
+
+-- Whoever changes the number of items holds its counter from before its records are numbered until its commit, when the journal is written.
+UNION ALL
+SELECT 'records follow the locks', format('%s: entries from number %s on at %s, after number %s', workspace_id, lowest, seq, earlier)
+FROM (SELECT workspace_id, seq, lowest, max(highest) OVER (PARTITION BY workspace_id ORDER BY seq ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS earlier
+      FROM (SELECT workspace_id, min(seq) AS seq, min((new ->> 'seq')::bigint) AS lowest, max((new ->> 'seq')::bigint) AS highest
+            FROM j WHERE tbl = 'audit_log' AND seq > $2 AND xid IN (SELECT xid FROM places WHERE key = 'items' AND delta <> 0)
+            GROUP BY workspace_id, xid) t) t
+WHERE lowest < earlier
 
 UNION ALL
 SELECT 'the answer tells what was kept', format('the item %s was acknowledged and is not there', id)

@@ -18,9 +18,11 @@ mod limits;
 mod lookups;
 mod members;
 mod races;
+mod record_order;
 mod records;
 mod sessions;
 mod standing;
+mod standing_races;
 mod subscriptions;
 mod transactions;
 mod users;
@@ -64,10 +66,13 @@ mod suite {
         inbox = inbox::suite;
         audit_log = audit_log::suite;
         records = records::suite;
+        record_order = record_order::suite;
+        record_origins = record_order::origins;
         idempotency = idempotency::suite;
         transactions = transactions::transactions;
         proofs = transactions::proofs;
         standing = standing::suite;
+        standing_races = standing_races::suite;
         cancellation = cancellation::suite;
         races = races::suite;
     }

@@ -83,6 +83,9 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     set_role("viewer").await?;
     refused(world, &grant, "another role").await?;
     set_role("admin").await?;
+    refused(world, &grant, "the same role again, after a change").await?;
+    let asked = WorkspaceRef::Id(id);
+    let grant = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?.member()?.clone();
     writes(world, &grant, "As before").await?;
 
     let mut tx = world.tenant(ada).await?;
@@ -110,7 +113,6 @@ async fn members(world: &World, ada: &Person, eve: &Person) -> Outcome {
     let left = tx.members().remove(id, eve.user()).await;
     assert!(matches!(left, Err(StoreError::AccessChanged)), "{left:?}");
     drop(tx);
-    let asked = WorkspaceRef::Id(id);
     let caller = world.authenticate(&eve.token, Some(&asked)).await?.ok_or("a caller")?;
     let grant = caller.member()?.clone();
     let mut tx = world.store.begin(grant.scope()).await?;

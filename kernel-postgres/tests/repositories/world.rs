@@ -41,7 +41,7 @@ const CONFIG: &str = "
 brand: { name: Conformance }
 plans:
   - { key: free, name: Free, limits: { projects: 3 } }
-  - { key: pro, name: Pro, limits: { projects: unlimited }, prices: [{ amount: 1, currency: usd, interval: month, provider_price: price_pro }] }
+  - { key: pro, name: Pro, features: [sso], limits: { projects: unlimited }, prices: [{ amount: 1, currency: usd, interval: month, provider_price: price_pro }] }
 ";
 const PASSWORD: &str = "correct horse battery";
 

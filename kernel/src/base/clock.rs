@@ -21,28 +21,46 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests that only moves when told to.
+/// A clock for tests. It stands still, or runs with the machine's clock, until it is told to move.
 #[derive(Debug)]
-pub struct TestClock(Mutex<DateTime<Utc>>);
+pub struct TestClock(Mutex<Shown>);
+
+#[derive(Debug)]
+enum Shown {
+    Still(DateTime<Utc>),
+    /// By how much it is ahead of the machine's clock.
+    Running(TimeDelta),
+}
 
 impl TestClock {
-    /// Creates a clock that shows `at`.
+    /// Creates a clock that shows `at`, and only moves when told to.
     pub fn at(at: DateTime<Utc>) -> Self {
-        Self(Mutex::new(at.trunc_subsecs(6)))
+        Self(Mutex::new(Shown::Still(at.trunc_subsecs(6))))
+    }
+
+    /// Creates a clock that runs with the machine's clock.
+    pub fn running() -> Self {
+        Self(Mutex::new(Shown::Running(TimeDelta::zero())))
     }
 
     /// Moves the clock forward by `by`.
     pub fn advance(&self, by: TimeDelta) {
-        *self.lock() += by;
+        match &mut *self.lock() {
+            Shown::Still(at) => *at += by,
+            Shown::Running(ahead) => *ahead += by,
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, DateTime<Utc>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.lock()
+        match *self.lock() {
+            Shown::Still(at) => at,
+            Shown::Running(ahead) => (SystemClock.now() + ahead).trunc_subsecs(6),
+        }
     }
 }

@@ -24,7 +24,7 @@ impl Row<'_> {
             let given = self.given(column);
             if held {
                 let options = match given {
-                    Some(value) => vec![value],
+                    Some(value) => vec![format!("({value})::{}", column.sql_type)], // in VALUES a literal alone is text
                     None => readable(admin, self.options(column)).await,
                 };
                 asked.push((column, options));
