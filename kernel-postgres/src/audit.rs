@@ -91,7 +91,7 @@ impl<M: TxMode> AuditLogReads for PgTx<M> {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let rows: Vec<AuditRow> = sqlx::query_as(LIST)
+        let rows: Vec<AuditRow> = sqlx::query_as(self.sql(LIST))
             .bind(about.uuid())
             .bind(page.after.map(|after| after.at))
             .bind(page.after.map(|after| after.id))
@@ -117,7 +117,7 @@ impl<M: TxMode> AuditLogReads for PgTx<M> {
 #[async_trait]
 impl AuditLog for PgTx {
     async fn erase_personal_data(&mut self, person: UserId) -> Result<u64, StoreError> {
-        let erased = sqlx::query(ERASE).bind(person.uuid()).execute(self.conn()).await.store()?;
+        let erased = sqlx::query(self.sql(ERASE)).bind(person.uuid()).execute(self.conn()).await.store()?;
         Ok(erased.rows_affected())
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use saas_kernel::StoreError;
 use saas_kernel::access::catalog::Catalog;
 use saas_kernel::access::entitlements::PlanTerms;
+use sqlx::PgExecutor;
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
 use tokio::time::{Instant, sleep};
 
 use self::batches::Batches;
@@ -76,7 +76,7 @@ impl PgSystem {
     /// # Errors
     /// `Unavailable` if other transactions hold rows for over a minute; what is done stays, and running it again goes on.
     pub async fn sync_catalog(&self, catalog: &Catalog) -> Result<CatalogOutcome, StoreError> {
-        Apply::new(self.pool(), catalog, PATIENCE).run(false).await
+        Apply::new(self, catalog, PATIENCE).run(false).await
     }
 
     /// As [`PgSystem::sync_catalog`], but plans that were replaced come into force again, with a new number. For the operator who
@@ -85,12 +85,12 @@ impl PgSystem {
     /// # Errors
     /// As [`PgSystem::sync_catalog`].
     pub async fn reapply_catalog(&self, catalog: &Catalog) -> Result<CatalogOutcome, StoreError> {
-        Apply::new(self.pool(), catalog, PATIENCE).run(true).await
+        Apply::new(self, catalog, PATIENCE).run(true).await
     }
 }
 
 struct Apply<'a> {
-    pool: &'a PgPool,
+    system: &'a PgSystem,
     plans: PlanTerms,
     fingerprint: String,
     patience: Duration,
@@ -105,13 +105,13 @@ enum State {
 }
 
 impl<'a> Apply<'a> {
-    fn new(pool: &'a PgPool, catalog: &Catalog, patience: Duration) -> Self {
+    fn new(system: &'a PgSystem, catalog: &Catalog, patience: Duration) -> Self {
         let plans = PlanTerms::from(catalog);
-        Self { pool, fingerprint: plans.fingerprint(), plans, patience }
+        Self { system, fingerprint: plans.fingerprint(), plans, patience }
     }
 
     async fn run(&self, again: bool) -> Result<CatalogOutcome, StoreError> {
-        let number = match self.state(self.pool, again).await? {
+        let number = match self.state(self.system.pool(), again).await? {
             State::Finished => return Ok(CatalogOutcome::Unchanged),
             State::Replaced { number, by } => return Ok(replaced(number, by)),
             State::Unfinished { number } => number,
@@ -122,11 +122,11 @@ impl<'a> Apply<'a> {
                 State::New { newest } => newest + 1,
             },
         };
-        let batches = Batches { pool: self.pool, plans: &self.plans, number, patience: self.patience };
+        let batches = Batches { system: self.system, plans: &self.plans, number, patience: self.patience };
         if batches.write_all().await? {
-            sqlx::query(FINISH).bind(number).execute(self.pool).await.store()?;
+            sqlx::query(self.system.sql(FINISH)).bind(number).execute(self.system.pool()).await.store()?;
         }
-        Ok(match self.state(self.pool, false).await? {
+        Ok(match self.state(self.system.pool(), false).await? {
             State::Replaced { number, by } => replaced(number, by),
             State::Finished | State::Unfinished { .. } | State::New { .. } => CatalogOutcome::Applied { number },
         })
@@ -146,11 +146,12 @@ impl<'a> Apply<'a> {
     }
 
     async fn try_announce(&self, again: bool) -> Result<State, StoreError> {
-        let mut tx = begin(self.pool.acquire().await.store()?, BEGIN.to_owned()).await?;
-        sqlx::query(EXCLUDE).execute(&mut *tx).await.store()?;
+        let mut tx = begin(self.system.pool().acquire().await.store()?, BEGIN.to_owned()).await?;
+        sqlx::query(self.system.sql(EXCLUDE)).execute(&mut *tx).await.store()?;
         let state = self.state(&mut *tx, again).await?;
         if let State::New { newest } = state {
-            let announce = sqlx::query(ANNOUNCE).bind(newest + 1).bind(&self.fingerprint).bind(Json(&self.plans));
+            let announce =
+                sqlx::query(self.system.sql(ANNOUNCE)).bind(newest + 1).bind(&self.fingerprint).bind(Json(&self.plans));
             announce.execute(&mut *tx).await.store()?;
             tx.commit().await.store()?;
         }
@@ -158,7 +159,7 @@ impl<'a> Apply<'a> {
     }
 
     async fn state(&self, by: impl PgExecutor<'_>, again: bool) -> Result<State, StoreError> {
-        let state = sqlx::query_as(STATE).bind(&self.fingerprint);
+        let state = sqlx::query_as(self.system.sql(STATE)).bind(&self.fingerprint);
         let (newest, own, finished): (Option<i64>, Option<i64>, bool) = state.fetch_one(by).await.store()?;
         Ok(match (newest, own) {
             (Some(newest), Some(number)) if newest == number && finished => State::Finished,
@@ -170,14 +171,12 @@ impl<'a> Apply<'a> {
 
     fn stays_locked(&self) -> StoreError {
         let patience = self.patience;
-        StoreError::Unavailable(
-            format!(
-                "the plans could not be applied: for {patience:?} other transactions have held the advisory lock of kernel.catalogs, \
-                 which whoever creates a workspace shares. Look for the oldest xact_start in pg_stat_activity, end it with \
-                 pg_terminate_backend(pid), and start again"
-            )
-            .into(),
-        )
+        let text = format!(
+            "the plans could not be applied: for {patience:?} other transactions have held the advisory lock of kernel.catalogs, \
+             which whoever creates a workspace shares. Look for the oldest xact_start in pg_stat_activity, end it with \
+             pg_terminate_backend(pid), and start again"
+        );
+        StoreError::Unavailable(self.system.names().text(&text).into())
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 
-use crate::migrate::KERNEL;
+use crate::migrate::{KERNEL, Role};
+use crate::names::{Names, Suffix};
 
 /// Options of a connection pool.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct PgOptions {
     pub share: Option<u32>,
     /// Time that a caller waits for a connection before the call fails with `unavailable`.
     pub acquire_timeout: Duration,
+    /// Suffix of the names of schema and roles, if the product shares its cluster with others that the kernel serves.
+    pub suffix: Option<Suffix>,
 }
 
 impl PgOptions {
@@ -31,12 +34,13 @@ impl PgOptions {
             max_connections: u32::try_from(cores * 4).unwrap_or(8).max(8),
             share: None,
             acquire_timeout: Duration::from_millis(1500),
+            suffix: None,
         }
     }
 
     /// Defaults for workers and the webhook receiver.
     pub fn system() -> Self {
-        Self { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(3) }
+        Self { max_connections: 4, share: None, acquire_timeout: Duration::from_secs(3), suffix: None }
     }
 
     /// Sets the maximum number of connections.
@@ -57,6 +61,13 @@ impl PgOptions {
     #[must_use]
     pub fn acquire_timeout(mut self, acquire_timeout: Duration) -> Self {
         self.acquire_timeout = acquire_timeout;
+        self
+    }
+
+    /// Sets the suffix of the names of schema and roles.
+    #[must_use]
+    pub fn suffix(mut self, suffix: Suffix) -> Self {
+        self.suffix = Some(suffix);
         self
     }
 
@@ -95,7 +106,7 @@ pub enum ConnectError {
         /// What makes the role unsafe, one reason per line.
         problems: String,
         /// Name of the database role to use.
-        expected: &'static str,
+        expected: String,
         /// How to create that role.
         mend: String,
     },
@@ -117,7 +128,7 @@ saas_kernel::debug_explains!(ConnectError);
 /// live connection.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-pub(crate) async fn pool(url: &str, options: PgOptions, expected: &'static str) -> Result<PgPool, ConnectError> {
+pub(crate) async fn pool(url: &str, options: PgOptions, names: &Names, role: Role) -> Result<PgPool, ConnectError> {
     let connect = PgConnectOptions::from_str(url).map_err(ConnectError::Url)?.application_name("saas-kernel");
     let login = connect.get_username().to_owned();
     let failed = |source| ConnectError::Connect { login: login.clone(), source };
@@ -131,8 +142,8 @@ pub(crate) async fn pool(url: &str, options: PgOptions, expected: &'static str) 
         .connect_with(connect)
         .await
         .map_err(failed)?;
-    refuse_unsafe(&pool, expected).await.map_err(failed)??;
-    let found = schema_version(&pool).await;
+    refuse_unsafe(&pool, names, role).await.map_err(failed)??;
+    let found = schema_version(&pool, names).await;
     let needed = needed_version();
     if found < needed {
         return Err(ConnectError::Schema { found, needed });
@@ -145,9 +156,12 @@ pub(crate) fn needed_version() -> i64 {
     KERNEL.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
+/// Version of the newest applied migration.
+pub(crate) const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success";
+
 /// Version of the newest applied migration; 0 if there is none.
-pub(crate) async fn schema_version(pool: &PgPool) -> i64 {
-    let version = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success");
+async fn schema_version(pool: &PgPool, names: &Names) -> i64 {
+    let version = sqlx::query_scalar(names.sql(SCHEMA_VERSION));
     version.fetch_one(pool).await.unwrap_or_default()
 }
 
@@ -170,12 +184,13 @@ SELECT session_user::text AS login, current_user::text AS acts_as, r.rolsuper AS
         WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname NOT LIKE 'pg\\_%') AS owns,
        (SELECT string_agg(g.rolname, ', ') FROM pg_roles g
         WHERE g.oid <> r.oid AND NOT r.rolsuper AND pg_has_role(r.oid, g.oid, 'MEMBER')
-          AND (g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolname LIKE 'kernel\\_%'
+          AND (g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolname ~ '^kernel_'
                OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = g.oid))) AS member_of
 FROM pg_roles r WHERE r.rolname = session_user";
 
-async fn refuse_unsafe(pool: &PgPool, expected: &'static str) -> Result<Result<(), ConnectError>, sqlx::Error> {
-    let powers: Powers = sqlx::query_as(POWERS).fetch_one(pool).await?;
+async fn refuse_unsafe(pool: &PgPool, names: &Names, role: Role) -> Result<Result<(), ConnectError>, sqlx::Error> {
+    let (expected, owner) = (names.text(role.name()).into_owned(), names.text("kernel_owner"));
+    let powers: Powers = sqlx::query_as(names.sql(POWERS)).fetch_one(pool).await?;
     let login = powers.login;
     let mut problems = Vec::new();
     if powers.superuser {
@@ -194,7 +209,7 @@ async fn refuse_unsafe(pool: &PgPool, expected: &'static str) -> Result<Result<(
     }
     if let Some(tables) = powers.owns {
         problems.push(format!(
-            "  it owns {tables}, so it can disable row-level security there; ALTER TABLE … OWNER TO kernel_owner"
+            "  it owns {tables}, so it can disable row-level security there; ALTER TABLE … OWNER TO {owner}"
         ));
     }
     if let Some(roles) = powers.member_of {

@@ -31,6 +31,11 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+use crate::names::{Names, Suffix};
+
+#[cfg(feature = "testing")]
+pub(crate) use self::common::OTHER_SCHEMAS;
+
 /// A defect that the doctor found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +89,7 @@ struct Exception {
 #[derive(Clone, Debug, Default)]
 pub struct Doctor {
     accepted: Vec<Exception>,
+    names: Names,
 }
 
 impl Doctor {
@@ -97,6 +103,20 @@ impl Doctor {
     #[must_use]
     pub fn accept(mut self, check: &'static str, object: &'static str, why: &'static str) -> Self {
         self.accepted.push(Exception { check, object, why });
+        self
+    }
+
+    /// Examines the product that has this suffix. What belongs to other products in the database is theirs to examine; only a right of
+    /// this product's roles on it is a finding.
+    #[must_use]
+    pub fn suffix(mut self, suffix: Suffix) -> Self {
+        self.names = Names::new(Some(suffix));
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn named(mut self, names: Names) -> Self {
+        self.names = names;
         self
     }
 
@@ -130,14 +150,15 @@ impl Doctor {
         // it gains here.
         let read_only = "SET LOCAL transaction_read_only = on; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off";
         sqlx::raw_sql(read_only).execute(&mut *tx).await.map_err(DoctorError::Catalog)?;
-        let migrated: bool = sqlx::query_scalar("SELECT to_regprocedure('kernel.protect(regclass, text)') IS NOT NULL")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(DoctorError::Catalog)?;
+        let migrated: bool =
+            sqlx::query_scalar(self.names.sql("SELECT to_regprocedure('kernel.protect(regclass, text)') IS NOT NULL"))
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(DoctorError::Catalog)?;
         if !migrated {
             return Err(DoctorError::NotMigrated);
         }
-        let findings = checks::run(&mut tx).await.map_err(DoctorError::Catalog)?;
+        let findings = checks::run(&mut tx, &self.names).await.map_err(DoctorError::Catalog)?;
         tx.rollback().await.map_err(DoctorError::Catalog)?;
         Ok(self.without_accepted(findings))
     }
@@ -145,8 +166,11 @@ impl Doctor {
     fn without_accepted(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         let stale: Vec<_> = self.accepted.iter().filter(|exception| !exception.covers_any(&findings)).collect();
         let stale = stale.into_iter().map(Exception::stale).collect::<Vec<_>>();
-        let accepted = || self.accepted.iter().chain(exceptions::OF_THE_KERNEL);
-        findings.retain(|finding| !accepted().any(|exception| exception.covers(finding)));
+        findings.retain(|finding| !self.accepted.iter().any(|exception| exception.covers(finding)));
+        let kernels = |exception: &Exception, finding: &Finding| {
+            exception.check == finding.check && self.names.text(exception.object) == finding.object
+        };
+        findings.retain(|finding| !exceptions::OF_THE_KERNEL.iter().any(|exception| kernels(exception, finding)));
         findings.extend(stale);
         findings
     }

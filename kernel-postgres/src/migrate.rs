@@ -3,20 +3,28 @@
 //!
 //! Waiting uses a session lock, so the owner's URL must lead to Postgres itself and not to a transaction pooler.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError as SqlxMigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqlSafeStr};
+
+use crate::names::{Names, Suffix};
 
 /// The kernel's migrations.
 pub(crate) static KERNEL: Migrator = sqlx::migrate!();
+
+/// The tables of applied migrations: the kernel's and the product's.
+const KERNEL_TABLE: &str = "kernel.migrations";
+const PRODUCT_TABLE: &str = "kernel.product_migrations";
 
 /// The kernel's migrations and the product's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Migrations {
     product: Option<&'static Migrator>,
+    pub(crate) suffix: Option<Suffix>,
 }
 
 /// Why the migrations were not all applied. Those that were applied stay; the next run continues after them.
@@ -28,9 +36,15 @@ pub enum MigrateError {
     Connect(#[source] sqlx::Error),
     /// The database role is not a member of `kernel_owner`.
     #[error(
-        "this database role cannot act as kernel_owner: {0}; run kernel-postgres/sql/roles.sql in this database as an administrator, then GRANT kernel_owner TO this role"
+        "this database role cannot act as {role}: {source}; run `create_roles` (without a suffix: kernel-postgres/sql/roles.sql) in this database as an administrator, then GRANT {role} TO this role"
     )]
-    Owner(#[source] sqlx::Error),
+    Owner {
+        /// Name of the owner's role.
+        role: String,
+        /// Error of Postgres.
+        #[source]
+        source: sqlx::Error,
+    },
     /// A migration failed, or was changed after it was applied.
     #[error("{whose} migrations: {source}")]
     Migration {
@@ -57,17 +71,25 @@ impl Migrations {
         self
     }
 
+    /// Sets the suffix of the names of schema and roles. The product's own migrations are applied as they are, so they name this schema
+    /// and these roles themselves: `SELECT kernel_acme.protect('tracker.projects')`.
+    #[must_use]
+    pub fn suffix(mut self, suffix: Suffix) -> Self {
+        self.suffix = Some(suffix);
+        self
+    }
+
     /// Applies all pending migrations to the database at `owner_url` and returns how many were applied.
     ///
     /// # Errors
     /// See [`MigrateError`].
     pub async fn run(&self, owner_url: &str) -> Result<usize, MigrateError> {
-        let mut owner = as_owner(owner_url).await?;
-        let mut applied =
-            run(&with_table(&KERNEL, "kernel.migrations", Some("kernel")), &mut owner, "the kernel's").await?;
+        let names = Names::new(self.suffix);
+        let mut owner = as_owner(owner_url, &names).await?;
+        let mut applied = run(&of_the_kernel(&names), &mut owner, "the kernel's").await?;
         if let Some(product) = self.product {
-            applied +=
-                run(&with_table(product, "kernel.product_migrations", None), &mut owner, "the product's").await?;
+            let product = with_table(product, names.text(PRODUCT_TABLE).into_owned());
+            applied += run(&product, &mut owner, "the product's").await?;
         }
         // Best effort: everything is committed, so a failure to close does not matter.
         let _ = owner.close().await;
@@ -79,11 +101,12 @@ impl Migrations {
     /// # Errors
     /// See [`MigrateError`].
     pub async fn pending(&self, owner_url: &str) -> Result<Vec<String>, MigrateError> {
-        let mut owner = as_owner(owner_url).await?;
+        let names = Names::new(self.suffix);
+        let mut owner = as_owner(owner_url, &names).await?;
         let mut pending = Vec::new();
-        for (migrator, table) in [(Some(&KERNEL), "kernel.migrations"), (self.product, "kernel.product_migrations")] {
+        for (migrator, table) in [(Some(&KERNEL), KERNEL_TABLE), (self.product, PRODUCT_TABLE)] {
             let Some(migrator) = migrator else { continue };
-            let done = applied(&mut owner, table).await.map_err(MigrateError::Connect)?;
+            let done = applied(&mut owner, &names.text(table)).await.map_err(MigrateError::Connect)?;
             let new = migrator.iter().filter(|migration| !done.contains(&migration.version));
             pending.extend(new.map(|migration| format!("{:04} {}", migration.version, migration.description)));
         }
@@ -93,11 +116,13 @@ impl Migrations {
 
 #[cfg(feature = "testing")]
 impl Migrations {
-    /// Checksum of all migrations. Not cryptographic: use it only to detect changes.
+    /// Checksum of all migrations and the suffix. Not cryptographic: use it only to detect changes.
     pub(crate) fn checksum(&self) -> [u8; 8] {
         let mut sum = [0u8; 8];
         let all = KERNEL.iter().chain(self.product.into_iter().flat_map(Migrator::iter));
-        for (index, byte) in all.flat_map(|migration| migration.checksum.iter()).enumerate() {
+        let suffix = self.suffix.as_ref().map(Suffix::as_str).unwrap_or_default();
+        let bytes = all.flat_map(|migration| migration.checksum.iter()).chain(suffix.as_bytes());
+        for (index, byte) in bytes.enumerate() {
             if let Some(slot) = sum.get_mut(index % 8) {
                 *slot = slot.rotate_left(3) ^ byte;
             }
@@ -106,7 +131,7 @@ impl Migrations {
     }
 }
 
-async fn applied(owner: &mut PgConnection, table: &'static str) -> Result<Vec<i64>, sqlx::Error> {
+async fn applied(owner: &mut PgConnection, table: &str) -> Result<Vec<i64>, sqlx::Error> {
     let exists: bool =
         sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&mut *owner).await?;
     if !exists {
@@ -115,13 +140,22 @@ async fn applied(owner: &mut PgConnection, table: &'static str) -> Result<Vec<i6
     sqlx::query_scalar(AssertSqlSafe(format!("SELECT version FROM {table}"))).fetch_all(owner).await
 }
 
-fn with_table(migrator: &Migrator, table: &'static str, schema: Option<&'static str>) -> Migrator {
+/// The kernel's migrations with this product's names. Their checksums stay those of the files, so that a change of a file is noticed.
+fn of_the_kernel(names: &Names) -> Migrator {
+    let mut own = with_table(&KERNEL, names.text(KERNEL_TABLE).into_owned());
+    own.create_schema(names.text("kernel").into_owned());
+    for migration in own.migrations.to_mut() {
+        if let Cow::Owned(sql) = names.text(migration.sql.as_str()) {
+            migration.sql = AssertSqlSafe(sql).into_sql_str();
+        }
+    }
+    own
+}
+
+fn with_table(migrator: &Migrator, table: String) -> Migrator {
     let mut own = Migrator { migrations: migrator.migrations.clone(), ..Migrator::DEFAULT };
     own.dangerous_set_table_name(table);
     own.set_locking(false); // `as_owner` holds a lock that no `lock_timeout` cuts short
-    if let Some(schema) = schema {
-        own.create_schema(schema);
-    }
     own
 }
 
@@ -140,14 +174,15 @@ async fn count(owner: &mut PgConnection, table: &str) -> usize {
 }
 
 /// Connects and becomes `kernel_owner`, so that all created objects belong to a role that nobody connects as.
-async fn as_owner(url: &str) -> Result<PgConnection, MigrateError> {
+async fn as_owner(url: &str, names: &Names) -> Result<PgConnection, MigrateError> {
     let options =
         PgConnectOptions::from_str(url).map_err(MigrateError::Connect)?.application_name("saas-kernel migrate");
     let options = options.log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(60));
     let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
-    sqlx::query("SET ROLE kernel_owner").execute(&mut connection).await.map_err(MigrateError::Owner)?;
+    let refused = |source| MigrateError::Owner { role: names.text("kernel_owner").into_owned(), source };
+    sqlx::query(names.sql("SET ROLE kernel_owner")).execute(&mut connection).await.map_err(refused)?;
     // If two processes migrate at once, the second waits here as long as needed. The lock ends with the connection.
-    sqlx::query("SELECT pg_advisory_lock(hashtext('kernel.migrate'))")
+    sqlx::query(names.sql("SELECT pg_advisory_lock(hashtext('kernel.migrate'))"))
         .execute(&mut connection)
         .await
         .map_err(MigrateError::Connect)?;
@@ -167,7 +202,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Name of the database role.
+    /// Name of the database role, without a suffix.
     pub const fn name(self) -> &'static str {
         match self {
             Role::App => "kernel_app",
@@ -182,7 +217,20 @@ impl Role {
 /// # Errors
 /// The errors of Postgres.
 pub async fn create_roles(administrator_url: &str) -> Result<(), sqlx::Error> {
+    create(administrator_url, None).await
+}
+
+/// Like [`create_roles`], with a suffix at the roles' names: `kernel_app_acme`.
+///
+/// # Errors
+/// The errors of Postgres.
+pub async fn create_roles_with(administrator_url: &str, suffix: Suffix) -> Result<(), sqlx::Error> {
+    create(administrator_url, Some(suffix)).await
+}
+
+pub(crate) async fn create(administrator_url: &str, suffix: Option<Suffix>) -> Result<(), sqlx::Error> {
     let mut connection = PgConnectOptions::from_str(administrator_url)?.connect().await?;
-    sqlx::raw_sql(include_str!("../sql/roles.sql")).execute(&mut connection).await?;
+    let names = Names::new(suffix);
+    sqlx::raw_sql(names.sql(include_str!("../sql/roles.sql"))).execute(&mut connection).await?;
     connection.close().await
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
 use saas_kernel::StoreError;
-use sqlx::PgPool;
 
 use crate::error::{PgResult, meaning};
+use crate::system::PgSystem;
 
 /// Number of attempts to add or drop a partition while others use its table. An attempt waits at most 100 ms
 /// (`migrations/0006_partitions.sql`).
@@ -107,13 +107,13 @@ enum Outcome {
 }
 
 /// See [`PgSystem::ensure_partitions`](crate::PgSystem::ensure_partitions).
-pub(crate) async fn ensure(pool: &PgPool) -> Result<PartitionReport, StoreError> {
+pub(crate) async fn ensure(system: &PgSystem) -> Result<PartitionReport, StoreError> {
     let (mut report, mut in_use, mut failed) = (PartitionReport::default(), Vec::new(), Vec::new());
-    for partition in missing(pool).await? {
+    for partition in missing(system).await? {
         if in_use.contains(&partition.parent) {
             continue; // its other months need the same lock
         }
-        match attempt(pool, &partition, None).await? {
+        match attempt(system, &partition, None).await? {
             Outcome::Done => report.added.push(partition),
             Outcome::AlreadyDone => {}
             Outcome::InUse => in_use.push(partition.parent),
@@ -124,30 +124,36 @@ pub(crate) async fn ensure(pool: &PgPool) -> Result<PartitionReport, StoreError>
         return Ok(report);
     }
     // Checked again: another copy of the app may have added them in the meantime.
-    for partition in missing(pool).await? {
+    for partition in missing(system).await? {
         let why = failed.iter().find(|failure| failure.partition == partition);
-        let reason = why.map_or_else(|| in_use_reason(&partition), |failure| failure.reason.clone());
+        let reason = why.map_or_else(|| in_use_reason(system, &partition), |failure| failure.reason.clone());
         tracing::error!(parent = partition.parent, month = %partition.month.format("%Y-%m"), reason, "a monthly partition is missing");
         report.missing.push(FailedPartition { partition, reason });
     }
     Ok(report)
 }
 
-async fn missing(pool: &PgPool) -> Result<Vec<Partition>, StoreError> {
-    sqlx::query_as("SELECT parent, month FROM kernel.missing_partitions()").fetch_all(pool).await.store()
+async fn missing(system: &PgSystem) -> Result<Vec<Partition>, StoreError> {
+    sqlx::query_as(system.sql("SELECT parent, month FROM kernel.missing_partitions()"))
+        .fetch_all(system.pool())
+        .await
+        .store()
 }
 
-fn in_use_reason(partition: &Partition) -> String {
-    format!("kernel.{0} or kernel.{0}_default is in use by a long transaction; try again later", partition.parent)
+fn in_use_reason(system: &PgSystem, partition: &Partition) -> String {
+    let reason =
+        format!("kernel.{0} or kernel.{0}_default is in use by a long transaction; try again later", partition.parent);
+    system.names().text(&reason).into_owned()
 }
 
 /// See [`PgSystem::drop_expired_partitions`](crate::PgSystem::drop_expired_partitions).
-pub(crate) async fn drop_expired(pool: &PgPool, retention: &Retention) -> Result<DropReport, StoreError> {
+pub(crate) async fn drop_expired(system: &PgSystem, retention: &Retention) -> Result<DropReport, StoreError> {
     let mut expired = Vec::new();
     // Everything is asked first: a retention that is too short is an error before anything is dropped.
     for (parent, days) in retention.days() {
         let sql = "SELECT $1 AS parent, month FROM kernel.expired_partitions($1, $2)";
-        let partitions: Vec<Partition> = sqlx::query_as(sql).bind(parent).bind(days).fetch_all(pool).await.store()?;
+        let partitions: Vec<Partition> =
+            sqlx::query_as(system.sql(sql)).bind(parent).bind(days).fetch_all(system.pool()).await.store()?;
         expired.extend(partitions.into_iter().map(|partition| (partition, days)));
     }
     let (mut report, mut in_use) = (DropReport::default(), Vec::new());
@@ -155,7 +161,7 @@ pub(crate) async fn drop_expired(pool: &PgPool, retention: &Retention) -> Result
         let outcome = if in_use.contains(&partition.parent) {
             Outcome::InUse // its other months need the same lock
         } else {
-            attempt(pool, &partition, Some(days)).await?
+            attempt(system, &partition, Some(days)).await?
         };
         let reason = match outcome {
             Outcome::Done => {
@@ -165,7 +171,7 @@ pub(crate) async fn drop_expired(pool: &PgPool, retention: &Retention) -> Result
             Outcome::AlreadyDone => continue,
             Outcome::InUse => {
                 in_use.push(partition.parent.clone());
-                in_use_reason(&partition)
+                in_use_reason(system, &partition)
             }
             Outcome::Failed(reason) => reason,
         };
@@ -176,19 +182,19 @@ pub(crate) async fn drop_expired(pool: &PgPool, retention: &Retention) -> Result
 }
 
 /// Adds the partition, or drops it if `keep` holds the days for which its table's records are kept; a few times while it is in use.
-async fn attempt(pool: &PgPool, partition: &Partition, keep: Option<i32>) -> Result<Outcome, StoreError> {
+async fn attempt(system: &PgSystem, partition: &Partition, keep: Option<i32>) -> Result<Outcome, StoreError> {
     let mut pause = FIRST_PAUSE;
     for attempt in 1..=ATTEMPTS {
         let call = match keep {
-            None => {
-                sqlx::query_scalar("SELECT kernel.add_partition($1, $2)").bind(&partition.parent).bind(partition.month)
-            }
-            Some(days) => sqlx::query_scalar("SELECT kernel.drop_partition($1, $2, $3)")
+            None => sqlx::query_scalar(system.sql("SELECT kernel.add_partition($1, $2)"))
+                .bind(&partition.parent)
+                .bind(partition.month),
+            Some(days) => sqlx::query_scalar(system.sql("SELECT kernel.drop_partition($1, $2, $3)"))
                 .bind(&partition.parent)
                 .bind(partition.month)
                 .bind(days),
         };
-        let error = match call.fetch_one(pool).await {
+        let error = match call.fetch_one(system.pool()).await {
             Ok(true) => return Ok(Outcome::Done),
             Ok(false) => return Ok(Outcome::AlreadyDone),
             Err(error) => error,

@@ -15,6 +15,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::names::Names;
 use crate::standing::Recheck;
 use crate::tx::PgTx;
 
@@ -146,9 +147,9 @@ impl Buffer {
     /// Builds one statement for all records, joined as CTEs, which first re-checks what the caller was let in by. It binds plain
     /// values instead of arrays or JSON, because nearly every transaction has one or two records; so there are few statement
     /// shapes, and each is prepared.
-    fn into_statement(self, reserved: &[(Uuid, String)], recheck: Recheck) -> QueryBuilder<Postgres> {
+    fn into_statement(self, reserved: &[(Uuid, String)], recheck: Recheck, names: &Names) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new("WITH standing AS MATERIALIZED (SELECT ");
-        recheck.push(&mut sql);
+        recheck.push(&mut sql, names);
         sql.push(" AS answer)");
         if !self.audit.is_empty() {
             sql.push(ENTRIES).push_values(self.audit, |mut row, audit| {
@@ -165,10 +166,10 @@ impl Buffer {
                     .push_bind(audit.user_agent)
                     .push_bind(audit.details);
             });
-            sql.push(AUDIT);
+            sql.push(names.sql(AUDIT).as_str());
         }
         if !self.events.is_empty() {
-            sql.push(OUTBOX).push_values(self.events, |mut row, event| {
+            sql.push(names.sql(OUTBOX).as_str()).push_values(self.events, |mut row, event| {
                 push_about(&mut row, event.about);
                 row.push_bind(event.id).push_bind(event.version);
                 push_actor(&mut row, &event.origin);
@@ -213,7 +214,7 @@ impl PgTx {
         let left = loop {
             let part = buffer.take_part();
             let usual = part.audit.len() + part.events.len() <= 8; // larger statements are rare and not worth preparing
-            let mut statement = part.into_statement(&reserved, self.recheck()?);
+            let mut statement = part.into_statement(&reserved, self.recheck()?, &self.names);
             let flushed =
                 statement.build_query_as().persistent(usual).fetch_one(self.conn_for_blocking_statement()).await;
             self.blocking_statement_ended();
@@ -225,7 +226,13 @@ impl PgTx {
         };
         for ((workspace, key), left) in reserved.iter().zip(left) {
             if let Some(left @ 1..) = left {
-                sqlx::query(GIVE_BACK).bind(workspace).bind(key).bind(left).execute(self.conn()).await.store()?;
+                sqlx::query(self.sql(GIVE_BACK))
+                    .bind(workspace)
+                    .bind(key)
+                    .bind(left)
+                    .execute(self.conn())
+                    .await
+                    .store()?;
             }
         }
         if let Some(response) = &response {

@@ -11,6 +11,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::error::{PgResult, bad_row};
+use crate::names::Names;
 use crate::tx::PgTx;
 
 /// The arguments of `kernel.recheck`. All `None`: there is nothing to re-check.
@@ -49,13 +50,13 @@ impl Recheck {
     }
 
     /// Appends the call, which answers as text: NULL if everything is as it was.
-    pub(crate) fn push(&self, sql: &mut QueryBuilder<Postgres>) {
+    pub(crate) fn push(&self, sql: &mut QueryBuilder<Postgres>, names: &Names) {
         if self.session.is_none() && self.workspace.is_none() {
             sql.push("NULL::text");
             return;
         }
         let (member, member_version) = self.member.unzip();
-        let mut arguments = sql.push("kernel.recheck(").separated(", ");
+        let mut arguments = sql.push(names.sql("kernel.recheck(").as_str()).separated(", ");
         arguments.push_bind(self.session).push_bind(self.workspace).push_bind(member).push_bind(member_version);
         arguments.push_bind(self.key).push_bind(self.workspace_version).push_unseparated(")");
     }
@@ -116,12 +117,12 @@ impl PgTx {
         if recheck.workspace.is_none() {
             return Ok(());
         }
-        let lock = sqlx::query(lock_row).bind(workspace.uuid()).bind(of);
+        let lock = sqlx::query(self.sql(lock_row)).bind(workspace.uuid()).bind(of);
         let locked = lock.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         locked.store()?;
         let mut sql = QueryBuilder::new("SELECT ");
-        recheck.push(&mut sql);
+        recheck.push(&mut sql, &self.names);
         let answer = sql.build_query_scalar().fetch_one(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         let answer: Option<String> = answer.store()?;
@@ -134,7 +135,7 @@ impl PgTx {
         if !self.changes_standing {
             return Ok(());
         }
-        let wait = sqlx::query("SET CONSTRAINTS kernel.wait_for_commits IMMEDIATE");
+        let wait = sqlx::query(self.sql("SET CONSTRAINTS kernel.wait_for_commits IMMEDIATE"));
         let waited = wait.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         waited.store().map(drop)

@@ -14,6 +14,8 @@ use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
 use crate::identity::lookups::PgLookups;
+use crate::migrate::Role;
+use crate::names::Names;
 use crate::read::PgRead;
 use crate::share::{HeldShares, Share, ShareOf, Shares};
 use crate::tx::{PgTx, TxMode};
@@ -23,6 +25,7 @@ use crate::tx::{PgTx, TxMode};
 pub struct PgStore {
     pool: Arc<PgPool>,
     shares: Arc<Shares>,
+    pub(crate) names: Names,
 }
 
 /// A connection that authenticated a request, with its pool and its place in the caller's share.
@@ -46,8 +49,10 @@ impl PgStore {
     /// # Errors
     /// As [`PgStore::connect`].
     pub async fn connect_with(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
-        let pool = connect::pool(url, options, "kernel_app").await?;
-        Ok(Self { pool: Arc::new(pool), shares: Arc::new(Shares::new(options.share_size(), options.acquire_timeout)) })
+        let names = Names::new(options.suffix);
+        let pool = connect::pool(url, options, &names, Role::App).await?;
+        let shares = Arc::new(Shares::new(options.share_size(), options.acquire_timeout));
+        Ok(Self { pool: Arc::new(pool), shares, names })
     }
 
     /// Begins a transaction in the proof's workspace, ready for the product's own SQL through [`PgTx::conn`]. `BEGIN` and
@@ -126,7 +131,7 @@ impl PgStore {
             sql.push_str(&format!("; SET LOCAL app.self_id = '{}'", person.uuid()));
         }
         let (connection, shares) = self.connection(&scope).await?;
-        Ok(PgTx::new(begin(connection, sql).await?, scope, shares))
+        Ok(PgTx::new(begin(connection, sql).await?, scope, shares, self.names.clone()))
     }
 }
 
@@ -156,10 +161,8 @@ impl Store for PgStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        let applied: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM kernel.migrations WHERE success")
-            .fetch_one(&*self.pool)
-            .await
-            .store()?;
+        let applied: i64 =
+            sqlx::query_scalar(self.names.sql(connect::SCHEMA_VERSION)).fetch_one(&*self.pool).await.store()?;
         let needed = connect::needed_version();
         if applied >= needed {
             Ok(())

@@ -2,18 +2,23 @@
 
 use async_trait::async_trait;
 use saas_kernel::{Scope, StoreError, SystemStore, Tx};
-use sqlx::PgPool;
+use sqlx::{PgPool, SqlStr};
 
 use crate::begin::begin;
 use crate::connect::{self, ConnectError, PgOptions};
 use crate::error::PgResult;
+use crate::migrate::Role;
+use crate::names::Names;
 use crate::partitions::{self, DropReport, PartitionReport, Retention};
 use crate::share::HeldShares;
 use crate::tx::PgTx;
 
 /// The system of record as workers, the webhook receiver and staff see it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PgSystem(PgPool);
+pub struct PgSystem {
+    pool: PgPool,
+    names: Names,
+}
 
 impl PgSystem {
     /// Connects as `kernel_system` with the defaults of [`PgOptions::system`].
@@ -21,7 +26,16 @@ impl PgSystem {
     /// # Errors
     /// As [`PgStore::connect`](crate::PgStore::connect).
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
-        Ok(Self(connect::pool(url, PgOptions::system(), "kernel_system").await?))
+        Self::connect_with(url, PgOptions::system()).await
+    }
+
+    /// Like [`PgSystem::connect`], with other pool options.
+    ///
+    /// # Errors
+    /// As [`PgStore::connect`](crate::PgStore::connect).
+    pub async fn connect_with(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
+        let names = Names::new(options.suffix);
+        Ok(Self { pool: connect::pool(url, options, &names, Role::System).await?, names })
     }
 
     /// Begins a transaction over all workspaces for `part`, ready for the product's own SQL.
@@ -29,12 +43,22 @@ impl PgSystem {
     /// # Errors
     /// `Unavailable` when there is no connection.
     pub async fn begin_system(&self, part: &'static str) -> Result<PgTx, StoreError> {
-        let connection = self.0.acquire().await.store()?;
-        Ok(PgTx::new(begin(connection, "BEGIN".to_owned()).await?, Scope::system(part), HeldShares::default()))
+        let connection = self.pool.acquire().await.store()?;
+        let begun = begin(connection, "BEGIN".to_owned()).await?;
+        Ok(PgTx::new(begun, Scope::system(part), HeldShares::default(), self.names.clone()))
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
-        &self.0
+        &self.pool
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The statement with the names of this product's schema and roles.
+    pub(crate) fn sql(&self, text: &'static str) -> SqlStr {
+        self.names.sql(text)
     }
 
     /// Adds the monthly partitions of the audit log, the outbox and the webhook inbox that are missing, from last month to three
@@ -45,7 +69,7 @@ impl PgSystem {
     /// # Errors
     /// `Unavailable` when there is no connection, and what the database says to the question of which are missing.
     pub async fn ensure_partitions(&self) -> Result<PartitionReport, StoreError> {
-        partitions::ensure(&self.0).await
+        partitions::ensure(self).await
     }
 
     /// Drops the monthly partitions of the audit log, the outbox and the webhook inbox that `retention` no longer asks for: months
@@ -56,7 +80,7 @@ impl PgSystem {
     /// # Errors
     /// If a retention is shorter than its minimum: nothing was dropped then. `Unavailable` when there is no connection.
     pub async fn drop_expired_partitions(&self, retention: &Retention) -> Result<DropReport, StoreError> {
-        partitions::drop_expired(&self.0, retention).await
+        partitions::drop_expired(self, retention).await
     }
 }
 

@@ -10,10 +10,11 @@ use saas_kernel::records::Records;
 use saas_kernel::store::Reads;
 use saas_kernel::store::sealed::Sealed;
 use saas_kernel::{ReadTx, Scope, StoreError, Tx};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
 use uuid::Uuid;
 
 use crate::error::PgResult;
+use crate::names::Names;
 use crate::records::Buffer;
 use crate::share::HeldShares;
 
@@ -51,6 +52,7 @@ pub struct PgTx<M = ReadWrite> {
     open: Open,
     mode: PhantomData<fn() -> M>,
     scope: Scope,
+    pub(crate) names: Names,
     pub(crate) buffer: Buffer,
     /// Ids of the standings that the transaction itself changed, such as the membership of a member who leaves.
     pub(crate) changed_own_standing: Vec<Uuid>,
@@ -104,12 +106,13 @@ impl Drop for Open {
 }
 
 impl<M: TxMode> PgTx<M> {
-    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares) -> Self {
+    pub(crate) fn new(tx: Transaction<'static, Postgres>, scope: Scope, shares: HeldShares, names: Names) -> Self {
         let open = Open { tx: Some(tx), shares, in_statement: false };
         Self {
             open,
             mode: PhantomData,
             scope,
+            names,
             buffer: Buffer::default(),
             changed_own_standing: Vec::new(),
             changes_standing: false,
@@ -120,6 +123,11 @@ impl<M: TxMode> PgTx<M> {
     /// The connection, for this crate only: a read gives it to nobody.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         self.open.conn()
+    }
+
+    /// The statement with the names of this product's schema and roles. All SQL of this crate goes through it.
+    pub(crate) fn sql(&self, text: &'static str) -> SqlStr {
+        self.names.sql(text)
     }
 
     pub(crate) fn scope_ref(&self) -> &Scope {

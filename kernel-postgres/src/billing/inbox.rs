@@ -118,7 +118,7 @@ impl<'a> Held<'a> {
 #[async_trait]
 impl Inbox for PgTx {
     async fn receive(&mut self, provider: &str, event: &ProviderEvent, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        let inserted = sqlx::query(RECEIVE)
+        let inserted = sqlx::query(self.sql(RECEIVE))
             .bind(provider)
             .bind(&event.id)
             .bind(event.created_at)
@@ -138,7 +138,7 @@ impl Inbox for PgTx {
         now: DateTime<Utc>,
         lease: DateTime<Utc>,
     ) -> Result<Claim, StoreError> {
-        let rows: Vec<EventRow> = sqlx::query_as(CLAIM)
+        let rows: Vec<EventRow> = sqlx::query_as(self.sql(CLAIM))
             .bind(provider)
             .bind(now)
             .bind(i64::from(n))
@@ -152,7 +152,7 @@ impl Inbox for PgTx {
         let mut claim = Claim { events: live.into_iter().map(ClaimedEvent::from).collect(), dead_letters: Vec::new() };
         for row in dead {
             let error = abandoned_error(row.error.as_deref());
-            sqlx::query(EXPLAIN_DEATH)
+            sqlx::query(self.sql(EXPLAIN_DEATH))
                 .bind(&row.provider)
                 .bind(&row.event_id)
                 .bind(row.event_created)
@@ -168,7 +168,7 @@ impl Inbox for PgTx {
 
     async fn heartbeat(&mut self, events: &[&ClaimedEvent], lease: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
         let held = Held::new(events);
-        let places: Vec<i64> = sqlx::query_scalar(HEARTBEAT)
+        let places: Vec<i64> = sqlx::query_scalar(self.sql(HEARTBEAT))
             .bind(held.providers)
             .bind(held.event_ids)
             .bind(held.created)
@@ -182,7 +182,7 @@ impl Inbox for PgTx {
 
     async fn release(&mut self, events: &[&ClaimedEvent], at: DateTime<Utc>) -> Result<(), StoreError> {
         let held = Held::new(events);
-        sqlx::query(RELEASE)
+        sqlx::query(self.sql(RELEASE))
             .bind(held.providers)
             .bind(held.event_ids)
             .bind(held.created)
@@ -199,7 +199,7 @@ impl Inbox for PgTx {
             Outcome::Processed => ("PROCESSED", None, None),
             Outcome::Failed { error, retry_at } => ("FAILED", Some(error.as_str()), *retry_at),
         };
-        let finished = sqlx::query(FINISH)
+        let finished = sqlx::query(self.sql(FINISH))
             .bind(&event.provider)
             .bind(&event.event_id)
             .bind(event.created_at)

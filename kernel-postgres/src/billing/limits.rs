@@ -38,7 +38,7 @@ impl<M: TxMode> LimitReads for PgTx<M> {
         if counter.is_some() || !self.has_counters_of(workspace) {
             return Ok(counter);
         }
-        let cap: Option<String> = sqlx::query_scalar("SELECT kernel.limit_of($1, $2)")
+        let cap: Option<String> = sqlx::query_scalar(self.sql("SELECT kernel.limit_of($1, $2)"))
             .bind(workspace.uuid())
             .bind(key)
             .fetch_one(self.connection())
@@ -49,7 +49,7 @@ impl<M: TxMode> LimitReads for PgTx<M> {
 
     async fn all(&mut self, workspace: WorkspaceId) -> Result<BTreeMap<String, Usage>, StoreError> {
         let rows: Vec<(String, i64, Option<i64>)> =
-            sqlx::query_as("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1")
+            sqlx::query_as(self.sql("SELECT key, used, cap FROM kernel.usage WHERE workspace_id = $1"))
                 .bind(workspace.uuid())
                 .fetch_all(self.connection())
                 .await
@@ -85,10 +85,10 @@ impl Limits for PgTx {
 
     async fn set_caps(&mut self, workspace: WorkspaceId, caps: &BTreeMap<String, Cap>) -> Result<(), StoreError> {
         let (keys, caps) = columns(caps);
-        sqlx::query(
+        sqlx::query(self.sql(
             "INSERT INTO kernel.usage (workspace_id, key, cap) SELECT $1, * FROM unnest($2::text[], $3::bigint[])
              ON CONFLICT (workspace_id, key) DO UPDATE SET cap = excluded.cap",
-        )
+        ))
         .bind(workspace.uuid())
         .bind(keys)
         .bind(caps)
@@ -101,7 +101,7 @@ impl Limits for PgTx {
 
 impl PgTx {
     async fn try_reserve(&mut self, workspace: WorkspaceId, key: &str, n: u32) -> Result<bool, StoreError> {
-        let reserve = sqlx::query(RESERVE).bind(workspace.uuid()).bind(key).bind(i64::from(n));
+        let reserve = sqlx::query(self.sql(RESERVE)).bind(workspace.uuid()).bind(key).bind(i64::from(n));
         let reserved = reserve.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         Ok(reserved.store()?.rows_affected() == 1)
@@ -111,7 +111,7 @@ impl PgTx {
         if !self.has_counters_of(workspace) {
             return Ok(false);
         }
-        let make = sqlx::query_scalar("SELECT kernel.make_counter($1, $2)").bind(workspace.uuid()).bind(key);
+        let make = sqlx::query_scalar(self.sql("SELECT kernel.make_counter($1, $2)")).bind(workspace.uuid()).bind(key);
         let made = make.fetch_one(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         made.store()
@@ -121,7 +121,7 @@ impl PgTx {
 impl<M: TxMode> PgTx<M> {
     async fn counter(&mut self, workspace: WorkspaceId, key: &str) -> Result<Option<Usage>, StoreError> {
         let row: Option<(i64, Option<i64>)> =
-            sqlx::query_as("SELECT used, cap FROM kernel.usage WHERE workspace_id = $1 AND key = $2")
+            sqlx::query_as(self.sql("SELECT used, cap FROM kernel.usage WHERE workspace_id = $1 AND key = $2"))
                 .bind(workspace.uuid())
                 .bind(key)
                 .fetch_optional(self.connection())

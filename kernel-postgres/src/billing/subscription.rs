@@ -70,7 +70,7 @@ ON CONFLICT (workspace_id, provider, provider_subscription) DO UPDATE SET
 #[async_trait]
 impl<M: TxMode> SubscriptionReads for PgTx<M> {
     async fn workspace_of(&mut self, provider: &str, subscription: &str) -> Result<Option<WorkspaceId>, StoreError> {
-        let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF).bind(provider).bind(subscription);
+        let query = sqlx::query_scalar::<_, Uuid>(self.sql(WORKSPACE_OF)).bind(provider).bind(subscription);
         Ok(query.fetch_optional(self.connection()).await.store()?.map(WorkspaceId::from))
     }
 
@@ -79,13 +79,13 @@ impl<M: TxMode> SubscriptionReads for PgTx<M> {
         provider: &str,
         customer: &str,
     ) -> Result<Option<WorkspaceId>, StoreError> {
-        let query = sqlx::query_scalar::<_, Uuid>(WORKSPACE_OF_CUSTOMER).bind(provider).bind(customer);
+        let query = sqlx::query_scalar::<_, Uuid>(self.sql(WORKSPACE_OF_CUSTOMER)).bind(provider).bind(customer);
         Ok(query.fetch_optional(self.connection()).await.store()?.map(WorkspaceId::from))
     }
 
     async fn of_workspace(&mut self, workspace: WorkspaceId) -> Result<Vec<Subscription>, StoreError> {
         let rows: Vec<SubscriptionRow> =
-            sqlx::query_as(OF_WORKSPACE).bind(workspace.uuid()).fetch_all(self.connection()).await.store()?;
+            sqlx::query_as(self.sql(OF_WORKSPACE)).bind(workspace.uuid()).fetch_all(self.connection()).await.store()?;
         Ok(rows.into_iter().map(Subscription::from).collect())
     }
 }
@@ -93,7 +93,7 @@ impl<M: TxMode> SubscriptionReads for PgTx<M> {
 #[async_trait]
 impl Subscriptions for PgTx {
     async fn save(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        sqlx::query(SAVE)
+        sqlx::query(self.sql(SAVE))
             .bind(subscription.workspace.uuid())
             .bind(subscription.id.uuid())
             .bind(&subscription.provider)

@@ -8,13 +8,15 @@ use saas_kernel::access::entitlements::{PlanTerms, Terms, resolve};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, Row};
+use sqlx::{PgConnection, PgExecutor, Postgres, Row, SqlStr};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{BEGIN, PAUSE, SHARE};
 use crate::begin::begin;
 use crate::error::{PgResult, bad_row};
+use crate::names::Names;
+use crate::system::PgSystem;
 
 /// Workspaces of one transaction: no reservation waits for more, some tens of milliseconds.
 const BATCH: usize = 200;
@@ -87,7 +89,7 @@ pub(super) enum Wait {
 
 /// The catalog to be written.
 pub(super) struct Batches<'a> {
-    pub(super) pool: &'a PgPool,
+    pub(super) system: &'a PgSystem,
     pub(super) plans: &'a PlanTerms,
     /// Its number.
     pub(super) number: i64,
@@ -109,8 +111,9 @@ impl Batches<'_> {
     async fn first_pass(&self) -> Result<Option<Vec<Uuid>>, StoreError> {
         let (mut left, mut after) = (Vec::new(), Uuid::nil());
         loop {
-            let next = sqlx::query_scalar(NEXT).bind(after).bind(i64::try_from(BATCH).unwrap_or(i64::MAX));
-            let batch: Vec<Uuid> = next.fetch_all(self.pool).await.store()?;
+            let next =
+                sqlx::query_scalar(self.system.sql(NEXT)).bind(after).bind(i64::try_from(BATCH).unwrap_or(i64::MAX));
+            let batch: Vec<Uuid> = next.fetch_all(self.system.pool()).await.store()?;
             let Some(last) = batch.last() else { return Ok(Some(left)) };
             after = *last;
             let Some(locked) = self.batch(&batch, Wait::No).await? else { return Ok(None) };
@@ -157,32 +160,34 @@ impl Batches<'_> {
             Wait::No => (LOCK, UPDATE),
             Wait::InTurn => (LOCK_IN_TURN, UPDATE_IN_TURN),
         };
-        let mut tx = begin(self.pool.acquire().await.store()?, BEGIN.to_owned()).await?;
-        sqlx::query(SHARE).execute(&mut *tx).await.store()?;
-        let in_force = sqlx::query_scalar(IN_FORCE).bind(self.number).fetch_optional(&mut *tx).await.store()?;
+        let mut tx = begin(self.system.pool().acquire().await.store()?, BEGIN.to_owned()).await?;
+        sqlx::query(self.system.sql(SHARE)).execute(&mut *tx).await.store()?;
+        let in_force =
+            sqlx::query_scalar(self.system.sql(IN_FORCE)).bind(self.number).fetch_optional(&mut *tx).await.store()?;
         if in_force != Some(true) {
             tracing::info!(number = self.number, "another process took over applying the plans");
             return Ok(None);
         }
         let expected = self.expected(PLANS, workspaces, &mut tx).await?;
-        let differing = expected.differing(&mut tx).await?;
+        let differing = expected.differing(self.system.names(), &mut tx).await?;
         if differing.is_empty() {
             return Ok(Some(differing));
         }
-        expected.caps(INSERT).execute(&mut *tx).await.store()?;
+        expected.caps(self.system.sql(INSERT)).execute(&mut *tx).await.store()?;
         let held = self.expected(lock, &differing, &mut tx).await?;
         // The caps first: whoever holds a counter may wait, in its commit, for whoever changes the workspace.
-        held.caps(update).execute(&mut *tx).await.store()?;
-        held.entitlements(GIVE).execute(&mut *tx).await.store()?;
+        held.caps(self.system.sql(update)).execute(&mut *tx).await.store()?;
+        held.entitlements(self.system.sql(GIVE)).execute(&mut *tx).await.store()?;
         tx.commit().await.store()?;
         let mut left: Vec<Uuid> = differing.into_iter().filter(|id| !held.workspaces.contains(id)).collect();
-        left.extend(held.differing(&mut *self.pool.acquire().await.store()?).await?);
+        left.extend(held.differing(self.system.names(), &mut *self.system.pool().acquire().await.store()?).await?);
         Ok(Some(left))
     }
 
     /// What workspaces, as `sql` selects them, are to have.
     async fn expected(&self, sql: &'static str, ids: &[Uuid], by: &mut PgConnection) -> Result<Expected, StoreError> {
-        let rows: Vec<(Uuid, Option<String>, String)> = sqlx::query_as(sql).bind(ids).fetch_all(by).await.store()?;
+        let rows: Vec<(Uuid, Option<String>, String)> =
+            sqlx::query_as(self.system.sql(sql)).bind(ids).fetch_all(by).await.store()?;
         let mut expected = Expected::default();
         for (workspace, plan, access) in rows {
             let access = Access::from_stored(&access).ok_or_else(|| bad_row("workspaces", "access", &access))?;
@@ -200,16 +205,14 @@ impl Batches<'_> {
 
     fn stays_locked(&self, left: &[Uuid]) -> StoreError {
         let some = left.iter().take(3).map(Uuid::to_string).collect::<Vec<_>>().join(", ");
-        StoreError::Unavailable(
-            format!(
-                "the entitlements and caps of {} workspaces are not those of their plans yet, {some} among them: for {:?} other \
-                 transactions have held their rows in kernel.usage or kernel.workspaces. Look for the oldest xact_start in \
-                 pg_stat_activity, end it with pg_terminate_backend(pid), and start again",
-                left.len(),
-                self.patience
-            )
-            .into(),
-        )
+        let text = format!(
+            "the entitlements and caps of {} workspaces are not those of their plans yet, {some} among them: for {:?} other \
+             transactions have held their rows in kernel.usage or kernel.workspaces. Look for the oldest xact_start in \
+             pg_stat_activity, end it with pg_terminate_backend(pid), and start again",
+            left.len(),
+            self.patience
+        );
+        StoreError::Unavailable(self.system.names().text(&text).into())
     }
 }
 
@@ -223,19 +226,19 @@ struct Expected {
 }
 
 impl Expected {
-    fn entitlements(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
-        sqlx::query(sql).bind(&self.workspaces).bind(&self.terms)
+    fn entitlements(&self, named: SqlStr) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(named).bind(&self.workspaces).bind(&self.terms)
     }
 
-    fn caps(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+    fn caps(&self, named: SqlStr) -> Query<'_, Postgres, PgArguments> {
         let (workspaces, keys, caps) = &self.counters;
-        sqlx::query(sql).bind(workspaces).bind(keys).bind(caps)
+        sqlx::query(named).bind(workspaces).bind(keys).bind(caps)
     }
 
     /// The workspaces that have something else.
-    async fn differing(&self, by: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
-        let mut differing = ids(self.entitlements(OTHER_ENTITLEMENTS), &mut *by).await?;
-        let caps = ids(self.caps(OTHER_CAPS), by).await?;
+    async fn differing(&self, names: &Names, by: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
+        let mut differing = ids(self.entitlements(names.sql(OTHER_ENTITLEMENTS)), &mut *by).await?;
+        let caps = ids(self.caps(names.sql(OTHER_CAPS)), by).await?;
         differing.extend(caps);
         differing.sort_unstable();
         differing.dedup();

@@ -41,7 +41,7 @@ async fn rows_that_stay_locked_are_an_error_and_the_rest_is_taken_up_again() -> 
     let mut held = other.begin().await?;
     let hold = "SELECT workspace_id::text FROM kernel.usage LIMIT 1 FOR UPDATE";
     let locked: String = sqlx::query_scalar(hold).fetch_one(&mut *held).await?;
-    let error = Apply::new(system.pool(), &after, Duration::ZERO).run(false).await.unwrap_err();
+    let error = Apply::new(&system, &after, Duration::ZERO).run(false).await.unwrap_err();
     let text = Explained(&error).to_string();
     assert!(matches!(error, StoreError::Unavailable(_)), "{text}");
     for part in ["caps of 1 workspaces", &locked, "kernel.usage", "pg_stat_activity", "start again"] {
@@ -68,7 +68,7 @@ async fn a_workspace_that_is_being_created_is_waited_for() -> Result<(), BoxErro
     system.sync_catalog(&before).await?;
     let mut creating = other.begin().await?;
     sqlx::raw_sql(SEED).execute(&mut *creating).await?;
-    let error = Apply::new(system.pool(), &after, Duration::ZERO).run(false).await.unwrap_err();
+    let error = Apply::new(&system, &after, Duration::ZERO).run(false).await.unwrap_err();
     assert!(Explained(&error).to_string().contains("creates a workspace"), "{}", Explained(&error));
     creating.commit().await?;
     assert_eq!(system.sync_catalog(&after).await?, CatalogOutcome::Applied { number: 2 });
@@ -85,10 +85,10 @@ async fn a_process_that_is_overtaken_stops_and_does_not_say_that_it_has_finished
     sqlx::raw_sql(SEED).execute(&mut admin).await?;
     let workspaces: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM kernel.workspaces").fetch_all(&mut admin).await?;
     let (first, last) = (catalog(3)?, catalog(7)?);
-    let overtaken = Apply::new(system.pool(), &first, PATIENCE);
+    let overtaken = Apply::new(&system, &first, PATIENCE);
     let announce = sqlx::query(ANNOUNCE).bind(2_i64).bind(&overtaken.fingerprint).bind(Json(&overtaken.plans));
     announce.execute(system.pool()).await?;
-    let batches = Batches { pool: system.pool(), plans: &overtaken.plans, number: 2, patience: PATIENCE };
+    let batches = Batches { system: &system, plans: &overtaken.plans, number: 2, patience: PATIENCE };
     assert_eq!(batches.batch(&workspaces[..1], Wait::No).await?, Some(vec![]));
 
     assert_eq!(system.sync_catalog(&last).await?, CatalogOutcome::Applied { number: 3 });

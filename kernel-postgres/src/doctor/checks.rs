@@ -2,6 +2,8 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::names::Names;
+
 use super::{
     Finding, common, functions, grants, kernel_grants, kernel_policies, keys, partitions, policies, records,
     references, roles, tables, triggers,
@@ -31,12 +33,13 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Runs all checks as one statement, so that the common CTEs are computed once.
-pub(super) async fn run(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
+pub(super) async fn run(connection: &mut PgConnection, names: &Names) -> Result<Vec<Finding>, sqlx::Error> {
     let checks = || GROUPS.into_iter().flatten().enumerate();
     let parts: Vec<_> =
         checks().map(|(place, (_, sql))| format!("SELECT {place}, q.* FROM ({sql}) q(object, problem, fix)")).collect();
-    // The SQL consists of constants of this crate only.
-    let sql = AssertSqlSafe(format!("{}{}\n{}", common::WITH, kernel_grants::GIVEN, parts.join("\nUNION ALL ")));
+    // The SQL consists of constants of this crate only, and a suffix that was checked.
+    let sql = format!("{}{}\n{}", common::WITH, kernel_grants::GIVEN, parts.join("\nUNION ALL "));
+    let sql = AssertSqlSafe(names.text(&sql).into_owned());
     let rows: Vec<(i32, String, String, String)> = sqlx::query_as(sql).persistent(false).fetch_all(connection).await?;
     let named = |(found, object, problem, fix): (i32, String, String, String)| {
         let (_, (check, _)) = checks().find(|(place, _)| usize::try_from(found) == Ok(*place))?;

@@ -21,7 +21,7 @@ SELECT format('function %s', p.oid::regprocedure),
                WHERE e NOT IN ('pg_temp', '"pg_temp"', '"$user"', '""', '')))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 LEFT JOIN LATERAL (SELECT substr(s, 13) AS path FROM unnest(p.proconfig) s WHERE s LIKE 'search\_path=%') c ON true
-WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' AND n.oid NOT IN (SELECT oid FROM other_schema)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
   AND coalesce(c.path !~ 'pg_temp"?$' OR c.path ~ 'pg_temp.*pg_temp|\$user', true) ORDER BY 1"#;
 
@@ -30,7 +30,7 @@ const DEFINER_PUBLIC: &str = r"
 SELECT format('function %s', p.oid::regprocedure), 'it runs as its owner, and every role may execute it',
        format('REVOKE ALL ON ROUTINE %s FROM PUBLIC; -- then GRANT EXECUTE to the roles that need it', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' AND n.oid NOT IN (SELECT oid FROM other_schema)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
   AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) ORDER BY 1";
 
@@ -42,7 +42,7 @@ SELECT format('function %s', p.oid::regprocedure),
               CASE WHEN o.rolsuper OR o.rolbypassrls THEN 'bypasses row-level security' ELSE 'sees every workspace' END),
        format('ALTER ROUTINE %s OWNER TO kernel_lookup; -- then grant kernel_lookup the tables it reads, with a policy', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
-WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+WHERE p.prosecdef AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' AND n.oid NOT IN (SELECT oid FROM other_schema)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
   AND EXISTS (
     SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
@@ -56,7 +56,7 @@ const LEAKPROOF_FUNCTION: &str = r"
 SELECT format('function %s', p.oid::regprocedure), 'it is marked LEAKPROOF, so it is called with other workspaces'' values before a policy hides them',
        format('ALTER FUNCTION %s NOT LEAKPROOF;', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE p.proleakproof AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+WHERE p.proleakproof AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%' AND n.oid NOT IN (SELECT oid FROM other_schema)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') ORDER BY 1";
 
 const VIEW_NOT_INVOKER: &str = r"

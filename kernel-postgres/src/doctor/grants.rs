@@ -8,6 +8,7 @@ pub(super) const CHECKS: &[Check] = &[
     ("partition_grant", PARTITION_GRANT),
     ("create_privilege", CREATE_PRIVILEGE),
     ("default_privileges", DEFAULT_PRIVILEGES),
+    ("other_product", OTHER_PRODUCT),
 ];
 
 /// No policy applies to TRUNCATE; REFERENCES reveals rows; TRIGGER runs the grantee's code for others; MAINTAIN exists since
@@ -49,3 +50,17 @@ CROSS JOIN LATERAL (SELECT CASE WHEN n.oid IS NULL THEN '' ELSE format(' IN SCHE
 CROSS JOIN LATERAL (SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ') AS grantees
                     FROM aclexplode(d.defaclacl) a WHERE a.grantee IN (SELECT oid FROM login_role)) g
 WHERE d.defaclobjtype = 'r' AND g.grantees IS NOT NULL ORDER BY 1";
+
+/// Products that share a database are separated by their roles only. Without the right to use the schema nothing in it can be
+/// reached, but a right on a table waits for one.
+const OTHER_PRODUCT: &str = r"
+SELECT what, format('%s has %s on it, and it belongs to another product', grantee, string_agg(DISTINCT privilege, ', ')),
+       format('REVOKE ALL ON %s FROM %s;', what, grantee)
+FROM (SELECT 'SCHEMA ' || s.name AS what, a.grantee AS role, a.privilege_type AS privilege
+      FROM other_schema s JOIN pg_namespace n ON n.oid = s.oid CROSS JOIN LATERAL aclexplode(n.nspacl) a
+      UNION ALL
+      SELECT format('TABLE %s.%I', s.name, c.relname), h.role, h.privilege
+      FROM other_schema s JOIN pg_class c ON c.relnamespace = s.oid JOIN held h ON h.rel = c.oid WHERE h.role <> 0) g
+CROSS JOIN LATERAL (SELECT CASE role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(role)) END AS grantee) n
+WHERE role IN (SELECT oid FROM login_role) OR role IN (to_regrole('kernel_lookup'), to_regrole('kernel_owner'))
+GROUP BY what, grantee ORDER BY 1, 2";

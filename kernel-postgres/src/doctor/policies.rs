@@ -27,7 +27,7 @@ SELECT format('policy %I ON %s', p.polname, r.name), 'it reads the scope once pe
               ' WITH CHECK (' || regexp_replace(e.withcheck, b.bare, '(SELECT \&)', 'g') || ')')
 FROM pg_policy p JOIN rel r ON r.oid = p.polrelid
 CROSS JOIN LATERAL (SELECT pg_get_expr(p.polqual, p.polrelid) AS qual, pg_get_expr(p.polwithcheck, p.polrelid) AS withcheck) e
-CROSS JOIN (VALUES ('(?<!SELECT )\mkernel\.(ws|me)\(\)|\mkernel\.(ws|me)\(\)(?! AS )')) b(bare)
+CROSS JOIN (VALUES ('(?<!SELECT )\m(?:kernel)\.(ws|me)\(\)|\m(?:kernel)\.(ws|me)\(\)(?! AS )')) b(bare)
 WHERE p.polroles && ARRAY(SELECT oid FROM login_role) AND (e.qual ~ b.bare OR e.withcheck ~ b.bare)
   AND (r.oid IN (SELECT oid FROM tenant) OR r.oid IN (SELECT g.rel FROM granted g)) ORDER BY 1";
 

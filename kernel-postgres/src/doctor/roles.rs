@@ -34,11 +34,11 @@ SELECT format('role %s', m.rolname), format('it is a member of %I, so it has tha
        format('REVOKE %I FROM %I;', g.rolname, m.rolname)
 FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid
 WHERE m.rolname IN ('kernel_app', 'kernel_system', 'kernel_lookup')
-  AND (g.rolname LIKE 'kernel\_%' OR g.rolname LIKE 'pg\_%' OR g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolreplication
+  AND (g.rolname ~ '^kernel_' OR g.rolname LIKE 'pg\_%' OR g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolreplication
        OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = g.oid)
        -- roles in between: what it leads to counts
        OR EXISTS (SELECT FROM pg_roles s WHERE s.oid <> g.oid AND pg_has_role(g.oid, s.oid, 'MEMBER')
-                  AND (s.rolname LIKE 'kernel\_%' OR s.rolname LIKE 'pg\_%' OR s.rolsuper OR s.rolbypassrls))) ORDER BY 1, 2";
+                  AND (s.rolname ~ '^kernel_' OR s.rolname LIKE 'pg\_%' OR s.rolsuper OR s.rolbypassrls))) ORDER BY 1, 2";
 
 /// An owner can disable row-level security. kernel_lookup owns its functions, and nothing else.
 const ROLE_OWNS: &str = r"

@@ -47,7 +47,7 @@ impl PgTx {
         if self.scope_ref().call().is_some_and(|call| call.has_claimed(scope)) {
             return Ok(()); // by an earlier transaction of this call
         }
-        let claimed = sqlx::query(CLAIM)
+        let claimed = sqlx::query(self.sql(CLAIM))
             .bind(scope)
             .bind(actor.kind())
             .bind(actor.uuid())
@@ -65,7 +65,7 @@ impl PgTx {
             self.claimed = Some(scope);
             return Ok(());
         }
-        let (fingerprint, status, body): (Vec<u8>, Option<i32>, Option<Vec<u8>>) = sqlx::query_as(FIND)
+        let (fingerprint, status, body): (Vec<u8>, Option<i32>, Option<Vec<u8>>) = sqlx::query_as(self.sql(FIND))
             .bind(scope)
             .bind(actor.kind())
             .bind(actor.uuid())
@@ -84,7 +84,7 @@ impl PgTx {
     pub(crate) async fn keep_response(&mut self, response: &StoredResponse) -> Result<(), StoreError> {
         let Some(key) = self.scope_ref().idempotency().cloned() else { return Ok(()) };
         let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
-        sqlx::query(KEEP_RESPONSE)
+        sqlx::query(self.sql(KEEP_RESPONSE))
             .bind(scope)
             .bind(actor.kind())
             .bind(actor.uuid())
@@ -99,7 +99,7 @@ impl PgTx {
 
     pub(crate) async fn free_key(&mut self, key: &IdempotencyKey) -> Result<(), StoreError> {
         let (scope, actor) = (self.idempotency_scope(), self.scope_ref().actor());
-        let free = sqlx::query(FREE).bind(scope).bind(actor.kind()).bind(actor.uuid()).bind(key.key());
+        let free = sqlx::query(self.sql(FREE)).bind(scope).bind(actor.kind()).bind(actor.uuid()).bind(key.key());
         free.execute(self.conn()).await.store().map(drop)
     }
 }

@@ -65,14 +65,22 @@ WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND (last_used_at IS 
 #[async_trait]
 impl<M: TxMode> ApiKeyReads for PgTx<M> {
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<ApiKey>, StoreError> {
-        let rows: Vec<KeyRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let rows: Vec<KeyRow> = sqlx::query_as(self.sql(LIST))
+            .bind(workspace.uuid())
+            .bind_page(page)
+            .fetch_all(self.connection())
+            .await
+            .store()?;
         Ok(Page::cut(rows.into_iter().map(ApiKey::from).collect(), page, ApiKey::position))
     }
 
     async fn count(&mut self, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let count: i64 =
-            sqlx::query_scalar(COUNT).bind(workspace.uuid()).bind(now).fetch_one(self.connection()).await.store()?;
+        let count: i64 = sqlx::query_scalar(self.sql(COUNT))
+            .bind(workspace.uuid())
+            .bind(now)
+            .fetch_one(self.connection())
+            .await
+            .store()?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 }
@@ -80,7 +88,7 @@ impl<M: TxMode> ApiKeyReads for PgTx<M> {
 #[async_trait]
 impl ApiKeys for PgTx {
     async fn insert(&mut self, workspace: WorkspaceId, key: &ApiKey, token: &TokenHash) -> Result<(), StoreError> {
-        sqlx::query(INSERT)
+        sqlx::query(self.sql(INSERT))
             .bind(workspace.uuid())
             .bind(key.id.uuid())
             .bind(&key.name)
@@ -98,7 +106,7 @@ impl ApiKeys for PgTx {
 
     async fn revoke(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.before_change(workspace, id.uuid(), LOCK).await?;
-        let revoke = sqlx::query(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
+        let revoke = sqlx::query(self.sql(REVOKE)).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         let revoke = revoke.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         let revoked = revoke.store()?.rows_affected() == 1;
@@ -109,7 +117,7 @@ impl ApiKeys for PgTx {
     }
 
     async fn touch(&mut self, workspace: WorkspaceId, id: ApiKeyId, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let touch = sqlx::query(TOUCH).bind(workspace.uuid()).bind(id.uuid()).bind(at);
+        let touch = sqlx::query(self.sql(TOUCH)).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         let touched = touch.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         touched.store().map(drop)

@@ -124,10 +124,8 @@ impl Lookups for PgLookups {
         now: DateTime<Utc>,
     ) -> Result<Option<SessionFound>, StoreError> {
         let (id, slug) = by(workspace);
-        let row: Option<SessionRow> = sqlx::query_as(
-            "SELECT session_id, user_id, created_at, seen_at, workspace_id, workspace_status, workspace_version, access, entitlements,
-                    role, member_status, member_version FROM kernel.authenticate_session($1, $2, $3, $4)",
-        )
+        let row: Option<SessionRow> = sqlx::query_as(self.store.names.sql("SELECT session_id, user_id, created_at, seen_at, workspace_id, workspace_status, workspace_version, access, entitlements,
+                    role, member_status, member_version FROM kernel.authenticate_session($1, $2, $3, $4)"))
         .bind(token.0.as_slice())
         .bind(id)
         .bind(slug)
@@ -139,11 +137,12 @@ impl Lookups for PgLookups {
     }
 
     async fn login(&mut self, email: &Email) -> Result<Option<LoginFound>, StoreError> {
-        let row: Option<(Uuid, String)> = sqlx::query_as("SELECT user_id, password_hash FROM kernel.login_lookup($1)")
-            .bind(email.lower())
-            .fetch_optional(&mut *self.connection)
-            .await
-            .store()?;
+        let row: Option<(Uuid, String)> =
+            sqlx::query_as(self.store.names.sql("SELECT user_id, password_hash FROM kernel.login_lookup($1)"))
+                .bind(email.lower())
+                .fetch_optional(&mut *self.connection)
+                .await
+                .store()?;
         Ok(row.map(|(user, hash)| LoginFound { user: user.into(), password: PasswordHash::stored(hash) }))
     }
 
@@ -154,10 +153,8 @@ impl Lookups for PgLookups {
         now: DateTime<Utc>,
     ) -> Result<Option<ApiKeyFound>, StoreError> {
         let (id, slug) = by(workspace);
-        let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT key_id, scopes, last_used_at, workspace_id, workspace_status, workspace_version, access, entitlements
-             FROM kernel.authenticate_api_key($1, $2, $3, $4)",
-        )
+        let row: Option<KeyRow> = sqlx::query_as(self.store.names.sql("SELECT key_id, scopes, last_used_at, workspace_id, workspace_status, workspace_version, access, entitlements
+             FROM kernel.authenticate_api_key($1, $2, $3, $4)"))
         .bind(token.0.as_slice())
         .bind(id)
         .bind(slug)
@@ -175,7 +172,7 @@ impl Lookups for PgLookups {
         now: DateTime<Utc>,
     ) -> Result<Option<InviteFound>, StoreError> {
         let find = "SELECT workspace_id, problem FROM kernel.invite_lookup($1, $2, $3)";
-        let find = sqlx::query_as(find).bind(token.0.as_slice()).bind(invitee.uuid()).bind(now);
+        let find = sqlx::query_as(self.store.names.sql(find)).bind(token.0.as_slice()).bind(invitee.uuid()).bind(now);
         let row: Option<(Option<Uuid>, Option<String>)> = find.fetch_optional(&mut *self.connection).await.store()?;
         Ok(row.map(|(workspace, problem)| match (workspace, problem.as_deref()) {
             (Some(workspace), None) => InviteFound::Open(workspace.into()),

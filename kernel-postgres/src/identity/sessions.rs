@@ -14,10 +14,10 @@ use crate::tx::PgTx;
 #[async_trait]
 impl Sessions for PgTx {
     async fn insert(&mut self, session: &NewSession) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query(self.sql(
             "INSERT INTO kernel.sessions (id, user_id, token_hash, created_at, seen_at, expires_at, ip, user_agent)
              VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
-        )
+        ))
         .bind(session.id.uuid())
         .bind(session.user.uuid())
         .bind(session.token.0.as_slice())
@@ -32,7 +32,7 @@ impl Sessions for PgTx {
     }
 
     async fn delete_by_token(&mut self, token: &TokenHash) -> Result<bool, StoreError> {
-        let end = sqlx::query_scalar("SELECT kernel.end_session($1)").bind(token.0.as_slice());
+        let end = sqlx::query_scalar(self.sql("SELECT kernel.end_session($1)")).bind(token.0.as_slice());
         let ended = end.fetch_one(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         let ended: Option<Uuid> = ended.store()?;
@@ -49,10 +49,10 @@ impl Sessions for PgTx {
         now: DateTime<Utc>,
         life: SessionLife,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query(self.sql(
             "UPDATE kernel.sessions SET seen_at = $3, expires_at = greatest(expires_at, least($4, created_at + $5))
              WHERE user_id = $1 AND id = $2 AND seen_at < $3 AND expires_at > $3",
-        )
+        ))
         .bind(user.uuid())
         .bind(id.uuid())
         .bind(now)

@@ -34,12 +34,13 @@ impl From<UserRow> for User {
 #[async_trait]
 impl<M: TxMode> UserReads for PgTx<M> {
     async fn find(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> =
-            sqlx::query_as("SELECT id, email, name, email_verified_at, created_at FROM kernel.users WHERE id = $1")
-                .bind(id.uuid())
-                .fetch_optional(self.connection())
-                .await
-                .store()?;
+        let row: Option<UserRow> = sqlx::query_as(
+            self.sql("SELECT id, email, name, email_verified_at, created_at FROM kernel.users WHERE id = $1"),
+        )
+        .bind(id.uuid())
+        .fetch_optional(self.connection())
+        .await
+        .store()?;
         Ok(row.map(User::from))
     }
 }
@@ -47,10 +48,10 @@ impl<M: TxMode> UserReads for PgTx<M> {
 #[async_trait]
 impl Users for PgTx {
     async fn insert(&mut self, user: &NewUser<'_>) -> Result<bool, StoreError> {
-        let inserted = sqlx::query(
+        let inserted = sqlx::query(self.sql(
             "INSERT INTO kernel.users (id, email, email_lower, name, password_hash, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (email_lower) DO NOTHING",
-        )
+        ))
         .bind(user.id.uuid())
         .bind(user.email.as_str())
         .bind(user.email.lower())

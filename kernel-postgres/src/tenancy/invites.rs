@@ -69,8 +69,12 @@ RETURNING id, role, invited_by";
 #[async_trait]
 impl<M: TxMode> InviteReads for PgTx<M> {
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Invite>, StoreError> {
-        let rows: Vec<InviteRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let rows: Vec<InviteRow> = sqlx::query_as(self.sql(LIST))
+            .bind(workspace.uuid())
+            .bind_page(page)
+            .fetch_all(self.connection())
+            .await
+            .store()?;
         Ok(Page::cut(rows.into_iter().map(Invite::from).collect(), page, Invite::position))
     }
 
@@ -80,7 +84,7 @@ impl<M: TxMode> InviteReads for PgTx<M> {
         besides: &Email,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let open = sqlx::query_scalar(OPEN).bind(workspace.uuid()).bind(now).bind(besides.lower());
+        let open = sqlx::query_scalar(self.sql(OPEN)).bind(workspace.uuid()).bind(now).bind(besides.lower());
         let open: i64 = open.fetch_one(self.connection()).await.store()?;
         Ok(u64::try_from(open).unwrap_or_default())
     }
@@ -89,7 +93,7 @@ impl<M: TxMode> InviteReads for PgTx<M> {
 #[async_trait]
 impl Invites for PgTx {
     async fn put(&mut self, invite: &NewInvite<'_>) -> Result<Invite, StoreError> {
-        let row: InviteRow = sqlx::query_as(PUT)
+        let row: InviteRow = sqlx::query_as(self.sql(PUT))
             .bind(invite.workspace.uuid())
             .bind(invite.id.uuid())
             .bind(invite.email.as_str())
@@ -111,7 +115,7 @@ impl Invites for PgTx {
         id: InviteId,
         at: DateTime<Utc>,
     ) -> Result<Option<Invite>, StoreError> {
-        let revoke = sqlx::query_as(REVOKE).bind(workspace.uuid()).bind(id.uuid()).bind(at);
+        let revoke = sqlx::query_as(self.sql(REVOKE)).bind(workspace.uuid()).bind(id.uuid()).bind(at);
         let row: Option<InviteRow> = revoke.fetch_optional(self.conn()).await.store()?;
         Ok(row.map(Invite::from))
     }
@@ -123,8 +127,11 @@ impl Invites for PgTx {
         user: UserId,
         at: DateTime<Utc>,
     ) -> Result<Option<ConsumedInvite>, StoreError> {
-        let consume =
-            sqlx::query_as(CONSUME).bind(workspace.uuid()).bind(token.0.as_slice()).bind(user.uuid()).bind(at);
+        let consume = sqlx::query_as(self.sql(CONSUME))
+            .bind(workspace.uuid())
+            .bind(token.0.as_slice())
+            .bind(user.uuid())
+            .bind(at);
         let row: Option<(Uuid, String, Uuid)> = consume.fetch_optional(self.conn()).await.store()?;
         Ok(row.map(|(id, role, by)| ConsumedInvite { id: id.into(), role, invited_by: by.into() }))
     }

@@ -67,25 +67,33 @@ const REMOVE: &str = "DELETE FROM kernel.memberships WHERE workspace_id = $1 AND
 #[async_trait]
 impl<M: TxMode> MemberReads for PgTx<M> {
     async fn find(&mut self, workspace: WorkspaceId, user: UserId) -> Result<Option<Member>, StoreError> {
-        let find = sqlx::query_as(FIND).bind(workspace.uuid()).bind(user.uuid());
+        let find = sqlx::query_as(self.sql(FIND)).bind(workspace.uuid()).bind(user.uuid());
         let row: Option<MemberRow> = find.fetch_optional(self.connection()).await.store()?;
         Ok(row.map(Member::from))
     }
 
     async fn has_email(&mut self, workspace: WorkspaceId, email: &Email) -> Result<bool, StoreError> {
-        let has = sqlx::query_scalar(HAS_EMAIL).bind(workspace.uuid()).bind(email.lower());
+        let has = sqlx::query_scalar(self.sql(HAS_EMAIL)).bind(workspace.uuid()).bind(email.lower());
         has.fetch_one(self.connection()).await.store()
     }
 
     async fn list(&mut self, workspace: WorkspaceId, page: &PageRequest) -> Result<Page<Member>, StoreError> {
-        let rows: Vec<MemberRow> =
-            sqlx::query_as(LIST).bind(workspace.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let rows: Vec<MemberRow> = sqlx::query_as(self.sql(LIST))
+            .bind(workspace.uuid())
+            .bind_page(page)
+            .fetch_all(self.connection())
+            .await
+            .store()?;
         Ok(Page::cut(rows.into_iter().map(Member::from).collect(), page, Member::position))
     }
 
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Membership>, StoreError> {
-        let rows: Vec<(Uuid, String, String, DateTime<Utc>)> =
-            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let rows: Vec<(Uuid, String, String, DateTime<Utc>)> = sqlx::query_as(self.sql(OF_USER))
+            .bind(user.uuid())
+            .bind_page(page)
+            .fetch_all(self.connection())
+            .await
+            .store()?;
         let belonging = |(id, slug, role, founded_at): (Uuid, String, String, DateTime<Utc>)| Membership {
             workspace: id.into(),
             slug,
@@ -101,7 +109,8 @@ impl<M: TxMode> MemberReads for PgTx<M> {
         role: &str,
         user: UserId,
     ) -> Result<bool, StoreError> {
-        let other = sqlx::query_scalar(HAS_OTHER_WITH_ROLE).bind(workspace.uuid()).bind(role).bind(user.uuid());
+        let other =
+            sqlx::query_scalar(self.sql(HAS_OTHER_WITH_ROLE)).bind(workspace.uuid()).bind(role).bind(user.uuid());
         other.fetch_one(self.connection()).await.store()
     }
 }
@@ -109,7 +118,7 @@ impl<M: TxMode> MemberReads for PgTx<M> {
 #[async_trait]
 impl Members for PgTx {
     async fn insert(&mut self, membership: &NewMembership<'_>) -> Result<(), StoreError> {
-        let insert = sqlx::query(INSERT).bind(membership.workspace.uuid()).bind(membership.user.uuid());
+        let insert = sqlx::query(self.sql(INSERT)).bind(membership.workspace.uuid()).bind(membership.user.uuid());
         insert.bind(membership.role).bind(membership.at).execute(self.conn()).await.store()?;
         Ok(())
     }
@@ -122,7 +131,7 @@ impl Members for PgTx {
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         self.before_change(workspace, user.uuid(), LOCK).await?;
-        let set = sqlx::query(SET_ROLE).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
+        let set = sqlx::query(self.sql(SET_ROLE)).bind(workspace.uuid()).bind(user.uuid()).bind(role).bind(at);
         let set = set.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         let changed = set.store()?.rows_affected() == 1;
@@ -134,7 +143,7 @@ impl Members for PgTx {
 
     async fn remove(&mut self, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
         self.before_change(workspace, user.uuid(), LOCK).await?;
-        let remove = sqlx::query(REMOVE).bind(workspace.uuid()).bind(user.uuid());
+        let remove = sqlx::query(self.sql(REMOVE)).bind(workspace.uuid()).bind(user.uuid());
         let remove = remove.execute(self.conn_for_blocking_statement()).await;
         self.blocking_statement_ended();
         let removed = remove.store()?.rows_affected() == 1;

@@ -77,13 +77,17 @@ RETURNING id, slug, name, access, entitlements, created_by_type, created_by_id, 
 impl<M: TxMode> WorkspaceReads for PgTx<M> {
     async fn find(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
         let row: Option<WorkspaceRow> =
-            sqlx::query_as(FIND).bind(id.uuid()).fetch_optional(self.connection()).await.store()?;
+            sqlx::query_as(self.sql(FIND)).bind(id.uuid()).fetch_optional(self.connection()).await.store()?;
         row.map(Workspace::try_from).transpose()
     }
 
     async fn of_user(&mut self, user: UserId, page: &PageRequest) -> Result<Page<Workspace>, StoreError> {
-        let rows: Vec<WorkspaceRow> =
-            sqlx::query_as(OF_USER).bind(user.uuid()).bind_page(page).fetch_all(self.connection()).await.store()?;
+        let rows: Vec<WorkspaceRow> = sqlx::query_as(self.sql(OF_USER))
+            .bind(user.uuid())
+            .bind_page(page)
+            .fetch_all(self.connection())
+            .await
+            .store()?;
         let workspaces = rows.into_iter().map(Workspace::try_from).collect::<Result<_, _>>()?;
         Ok(Page::cut(workspaces, page, Workspace::position))
     }
@@ -93,12 +97,12 @@ impl<M: TxMode> WorkspaceReads for PgTx<M> {
 impl Workspaces for PgTx {
     async fn claim_slug(&mut self, workspace: WorkspaceId, slug: &Slug, at: DateTime<Utc>) -> Result<bool, StoreError> {
         let claim = "INSERT INTO kernel.slugs (slug, workspace_id, created_at) VALUES ($1, $2, $3) ON CONFLICT (slug) DO NOTHING";
-        let claim = sqlx::query(claim).bind(slug.as_str()).bind(workspace.uuid()).bind(at);
+        let claim = sqlx::query(self.sql(claim)).bind(slug.as_str()).bind(workspace.uuid()).bind(at);
         if claim.execute(self.conn()).await.store()?.rows_affected() == 1 {
             return Ok(true);
         }
         // The workspace's own earlier slug; those of other workspaces are not visible here.
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM kernel.slugs WHERE slug = $1 AND workspace_id = $2)")
+        sqlx::query_scalar(self.sql("SELECT EXISTS (SELECT FROM kernel.slugs WHERE slug = $1 AND workspace_id = $2)"))
             .bind(slug.as_str())
             .bind(workspace.uuid())
             .fetch_one(self.conn())
@@ -107,10 +111,10 @@ impl Workspaces for PgTx {
     }
 
     async fn insert(&mut self, workspace: &NewWorkspace<'_>) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query(self.sql(
             "INSERT INTO kernel.workspaces (id, slug, name, created_by_type, created_by_id, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $6)",
-        )
+        ))
         .bind(workspace.id.uuid())
         .bind(workspace.slug.as_str())
         .bind(workspace.name.as_str())
@@ -129,7 +133,7 @@ impl Workspaces for PgTx {
         rename: &Rename,
         at: DateTime<Utc>,
     ) -> Result<Option<Workspace>, StoreError> {
-        let row: Result<Option<WorkspaceRow>, _> = sqlx::query_as(RENAME)
+        let row: Result<Option<WorkspaceRow>, _> = sqlx::query_as(self.sql(RENAME))
             .bind(id.uuid())
             .bind(rename.name.as_ref().map(WorkspaceName::as_str))
             .bind(rename.slug.as_ref().map(Slug::as_str))
@@ -143,7 +147,7 @@ impl Workspaces for PgTx {
     async fn lock(&mut self, id: WorkspaceId) -> Result<bool, StoreError> {
         // NO KEY: rows that reference the workspace can still be inserted.
         let lock = "SELECT id FROM kernel.workspaces WHERE id = $1 FOR NO KEY UPDATE";
-        let row = sqlx::query_scalar::<_, Uuid>(lock)
+        let row = sqlx::query_scalar::<_, Uuid>(self.sql(lock))
             .bind(id.uuid())
             .fetch_optional(self.conn_for_blocking_statement())
             .await;
@@ -160,7 +164,7 @@ impl Workspaces for PgTx {
     ) -> Result<(), StoreError> {
         let set =
             "UPDATE kernel.workspaces SET plan = $2, access = $3, entitlements = $4, updated_at = $5 WHERE id = $1";
-        sqlx::query(set)
+        sqlx::query(self.sql(set))
             .bind(id.uuid())
             .bind(plan)
             .bind(entitlements.access.as_str())

@@ -21,6 +21,7 @@ use sqlx::{Connection, PgConnection};
 use self::catalog::Catalog;
 use super::{TestDb, TestDbError};
 use crate::doctor::{Doctor, DoctorError, Finding};
+use crate::names::Names;
 
 /// Tests tenant isolation with one line: `assert_tenant_isolation(&db).await?;` on a migrated database of the test's own, in
 /// which it leaves a few rows. Tables that it cannot fill need [`TenantIsolation::value`].
@@ -196,28 +197,35 @@ impl TenantIsolation {
     /// # Errors
     /// See [`assert_tenant_isolation`].
     pub async fn assert(&self, db: &TestDb) -> Result<IsolationReport, IsolationError> {
-        let mut admin = db.admin().await?;
+        let (names, mut admin) = (db.names(), db.admin().await?);
         let mut app = PgConnection::connect(&db.app_url()).await?;
-        let catalog = Catalog::read(&mut admin).await?;
+        let catalog = Catalog::read(&mut admin, &names).await?;
         let workspaces = Workspaces::generate();
         let mut leaks = Vec::new();
-        let seeds = seed::all(&mut admin, &catalog, workspaces, &self.values, &mut leaks).await?;
-        witness::call(&mut admin).await?;
+        let seeds = seed::all(&mut admin, &catalog, workspaces, &self.values, &names, &mut leaks).await?;
+        witness::call(&mut admin, &names).await?;
         let tried = probes::all(&mut app, &catalog, &seeds, workspaces, &mut leaks).await;
         witness::dismiss(&mut admin).await?;
         // After the witness is dropped, which is a definer function of an administrator and would be a finding.
-        leaks.extend(self.doctor.examine(&mut admin).await?.into_iter().map(Leak::from));
+        for leak in &mut leaks {
+            leak.fix = names.text(&leak.fix).into_owned();
+        }
+        let doctor = self.doctor.clone().named(names.clone());
+        leaks.extend(doctor.examine(&mut admin).await?.into_iter().map(Leak::from));
         let report =
             IsolationReport { tables: catalog.tenants().map(|table| table.name.clone()).collect(), probes: tried? };
-        let leaks = self.without_accepted(leaks);
+        let leaks = self.without_accepted(leaks, &names);
         if leaks.is_empty() { Ok(report) } else { Err(IsolationError::Leaks(leaks)) }
     }
 
-    fn without_accepted(&self, mut leaks: Vec<Leak>) -> Vec<Leak> {
+    fn without_accepted(&self, mut leaks: Vec<Leak>, names: &Names) -> Vec<Leak> {
         let is = |leak: &Leak, (table, probe): &(&str, &str)| leak.table == *table && leak.probe == *probe;
         let stale = self.accepted.iter().filter(|accepted| !leaks.iter().any(|leak| is(leak, accepted)));
         let stale: Vec<_> = stale.copied().collect();
-        leaks.retain(|leak| !self.accepted.iter().chain(ACCEPTED).any(|accepted| is(leak, accepted)));
+        leaks.retain(|leak| !self.accepted.iter().any(|accepted| is(leak, accepted)));
+        let kernels =
+            |leak: &Leak, (table, probe): &(&str, &str)| leak.table == names.text(table) && leak.probe == *probe;
+        leaks.retain(|leak| !ACCEPTED.iter().any(|accepted| kernels(leak, accepted)));
         leaks.extend(stale.into_iter().map(|(table, probe)| Leak {
             table: table.to_owned(),
             probe,

@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::{LocalPostgres, LocalPostgresOptions};
-use crate::migrate::{Migrations, create_roles};
-use crate::{PgStore, PgSystem};
+use crate::migrate::{self, Migrations, Role};
+use crate::names::{Names, Suffix};
+use crate::{PgOptions, PgStore, PgSystem};
 
 /// Environment variable with the administrator's URL of a cluster that several test processes share. Without it each process
 /// starts a cluster of its own, which ends with the process.
@@ -32,6 +33,7 @@ pub const CLUSTER_ENV: &str = "SAAS_KERNEL_TEST_POSTGRES";
 pub struct TestDb {
     admin_url: String,
     name: String,
+    suffix: Option<Suffix>,
 }
 
 /// Why no test database could be created.
@@ -72,7 +74,7 @@ impl TestDb {
         let template = template(&mut admin, admin_url, migrations).await?;
         let name = RequestId::generate(SystemClock.now()).to_string().replace("req_", "test_");
         execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        Ok(Self { admin_url: admin_url.to_owned(), name })
+        Ok(Self { admin_url: admin_url.to_owned(), name, suffix: migrations.suffix })
     }
 
     /// The administrator's URL: to read without row-level security in assertions, never for the code under test.
@@ -82,12 +84,17 @@ impl TestDb {
 
     /// URL of the database role kernel_app.
     pub fn app_url(&self) -> String {
-        with_user(&self.admin_url, "kernel_app", &self.name)
+        with_user(&self.admin_url, &self.names().text(Role::App.name()), &self.name)
     }
 
     /// URL of the database role kernel_system.
     pub fn system_url(&self) -> String {
-        with_user(&self.admin_url, "kernel_system", &self.name)
+        with_user(&self.admin_url, &self.names().text(Role::System.name()), &self.name)
+    }
+
+    /// The names of the product whose migrations were applied.
+    pub(crate) fn names(&self) -> Names {
+        Names::new(self.suffix)
     }
 
     /// Connects as requests do.
@@ -95,7 +102,9 @@ impl TestDb {
     /// # Errors
     /// The errors of connecting.
     pub async fn store(&self) -> Result<PgStore, TestDbError> {
-        PgStore::connect(&self.app_url()).await.map_err(broken)
+        PgStore::connect_with(&self.app_url(), PgOptions { suffix: self.suffix, ..PgOptions::app() })
+            .await
+            .map_err(broken)
     }
 
     /// Connects as workers do.
@@ -103,7 +112,9 @@ impl TestDb {
     /// # Errors
     /// The errors of connecting.
     pub async fn system(&self) -> Result<PgSystem, TestDbError> {
-        PgSystem::connect(&self.system_url()).await.map_err(broken)
+        PgSystem::connect_with(&self.system_url(), PgOptions { suffix: self.suffix, ..PgOptions::system() })
+            .await
+            .map_err(broken)
     }
 
     /// Connects as the administrator.
@@ -150,7 +161,7 @@ async fn template(admin: &mut PgConnection, admin_url: &str, migrations: &Migrat
         execute(admin, format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)")).await?;
         execute(admin, format!("CREATE DATABASE {building}")).await?;
         let url = with_user(admin_url, "postgres", &building);
-        create_roles(&url).await.map_err(broken)?;
+        migrate::create(&url, migrations.suffix).await.map_err(broken)?;
         migrations.run(&url).await.map_err(broken)?;
         execute(admin, format!("ALTER DATABASE {building} RENAME TO {name}")).await
     }

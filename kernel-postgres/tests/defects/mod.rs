@@ -154,6 +154,10 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("create_privilege", "SCHEMA app", "GRANT CREATE ON SCHEMA app TO kernel_app"),
     defect("default_privileges", "default privileges of kernel_owner IN SCHEMA app",
            "ALTER DEFAULT PRIVILEGES FOR ROLE kernel_owner IN SCHEMA app GRANT SELECT ON TABLES TO kernel_app"),
+    defect("other_product", "SCHEMA other", "CREATE ROLE kernel_owner_defect; CREATE SCHEMA other AUTHORIZATION kernel_owner_defect;
+         GRANT USAGE ON SCHEMA other TO kernel_system"),
+    defect("other_product", "TABLE other.notes", "CREATE ROLE kernel_owner_defect; CREATE SCHEMA other AUTHORIZATION kernel_owner_defect;
+         CREATE TABLE other.notes (workspace_id uuid, body text); GRANT SELECT (body) ON other.notes TO kernel_app"),
     defect("grant_option", "app.tasks", "GRANT SELECT, UPDATE (title) ON app.tasks TO kernel_app WITH GRANT OPTION"),
     // functions and views
     defect("definer_search_path", "function app.f()", "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql SECURITY DEFINER RETURN 1;

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
+use sqlx::postgres::types::Oid;
 
-/// All tables outside Postgres' own schemas, by name, and the views with a column `workspace_id`.
+use crate::doctor::OTHER_SCHEMAS;
+use crate::names::Names;
+
+/// All tables outside Postgres' own schemas and those of other products, by name, and the views with a column `workspace_id`.
 #[derive(Debug)]
 pub(super) struct Catalog {
     tables: BTreeMap<String, Table>,
@@ -125,10 +129,14 @@ WHERE c.relkind IN ('v', 'm') AND n.nspname <> 'information_schema' AND n.nspnam
 type TableRow = (String, String, Vec<String>, Vec<String>);
 
 impl Catalog {
-    pub(super) async fn read(admin: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        let rows: Vec<TableRow> = sqlx::query_as(TABLES).fetch_all(&mut *admin).await?;
+    pub(super) async fn read(admin: &mut PgConnection, names: &Names) -> Result<Self, sqlx::Error> {
+        let rows: Vec<TableRow> = sqlx::query_as(names.sql(TABLES)).fetch_all(&mut *admin).await?;
         let mut tables: BTreeMap<_, _> = rows.into_iter().map(Table::from_row).collect();
-        for column in sqlx::query_as::<_, Column>(COLUMNS).fetch_all(&mut *admin).await? {
+        let others: Vec<(Oid, String)> = sqlx::query_as(names.sql(OTHER_SCHEMAS)).fetch_all(&mut *admin).await?;
+        tables.retain(|name, _| {
+            !others.iter().any(|(_, schema)| name.strip_prefix(schema).is_some_and(|rest| rest.starts_with('.')))
+        });
+        for column in sqlx::query_as::<_, Column>(names.sql(COLUMNS)).fetch_all(&mut *admin).await? {
             if let Some(table) = tables.get_mut(&column.table) {
                 table.columns.push(column);
             }
@@ -138,16 +146,16 @@ impl Catalog {
                 table.references.push(reference);
             }
         }
-        let (names, tenants): (Vec<_>, Vec<_>) =
+        let (tables_of_keys, tenants): (Vec<_>, Vec<_>) =
             tables.values().map(|table| (table.name.clone(), table.tenant_name.clone())).unzip();
         let keys: Vec<(String, String)> =
-            sqlx::query_as(GLOBAL_KEYS).bind(names).bind(tenants).fetch_all(&mut *admin).await?;
+            sqlx::query_as(GLOBAL_KEYS).bind(tables_of_keys).bind(tenants).fetch_all(&mut *admin).await?;
         for (table, key) in keys {
             if let Some(table) = tables.get_mut(&table) {
                 table.global_keys.push(key);
             }
         }
-        let views = sqlx::query_as(VIEWS).fetch_all(admin).await?;
+        let views = sqlx::query_as(names.sql(VIEWS)).fetch_all(admin).await?;
         Ok(Self { tables, views })
     }
 

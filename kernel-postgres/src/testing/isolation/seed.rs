@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::catalog::{Catalog, Column, Table, literal};
 use super::row::Row;
 use super::{Leak, Side, Workspaces};
+use crate::names::Names;
 
 pub(super) type Values = BTreeMap<(&'static str, &'static str), &'static str>;
 
@@ -36,13 +37,14 @@ pub(super) async fn all(
     catalog: &Catalog,
     workspaces: Workspaces,
     values: &Values,
+    names: &Names,
     leaks: &mut Vec<Leak>,
 ) -> Result<Seeds, sqlx::Error> {
     // Without plans no workspace can be created, also not where that is allowed.
     let plans = "INSERT INTO kernel.catalogs (number, fingerprint, plans)
         SELECT 1, 'tenant isolation', '[{\"plan\": \"free\", \"name\": \"Free\", \"features\": [], \"limits\": {}}]'
         WHERE NOT EXISTS (SELECT FROM kernel.catalogs)";
-    sqlx::query(plans).execute(&mut *admin).await?;
+    sqlx::query(names.sql(plans)).execute(&mut *admin).await?;
     let mut seeds = Seeds::new();
     for table in parents_first(catalog) {
         match row_in_each(admin, table, &seeds, workspaces, values).await {
@@ -60,7 +62,7 @@ pub(super) async fn all(
         SELECT w::uuid, split_part(encode(tgargs, 'escape'), '\\000', 1), NULL FROM pg_trigger, unnest($1) w WHERE tgfoid = 'kernel.count_row'::regproc
         ON CONFLICT DO NOTHING";
     let both = [Side::A, Side::B].map(|side| workspaces.id(side));
-    sqlx::query(places).bind(both.as_slice()).execute(admin).await?;
+    sqlx::query(names.sql(places)).bind(both.as_slice()).execute(admin).await?;
     Ok(seeds)
 }
 

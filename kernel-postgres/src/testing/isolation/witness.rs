@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::catalog::{Table, literal};
+use crate::names::Names;
 
 /// A definer function of the administrator, because changes of an open transaction are visible only within that transaction.
 /// The fingerprint includes each row's place and the transaction that wrote it, so that writing the same values again is
@@ -22,8 +23,8 @@ END $$;
 REVOKE ALL ON FUNCTION tenant_isolation_witness.others FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tenant_isolation_witness.others TO kernel_app;"#;
 
-pub(super) async fn call(admin: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(CALL).execute(admin).await.map(drop)
+pub(super) async fn call(admin: &mut PgConnection, names: &Names) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(names.sql(CALL)).execute(admin).await.map(drop)
 }
 
 pub(super) async fn dismiss(admin: &mut PgConnection) -> Result<(), sqlx::Error> {
