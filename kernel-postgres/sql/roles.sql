@@ -1,5 +1,5 @@
 -- The cluster's four roles, and the owner's right to work in this database. Run in each database by somebody who may create
--- roles; repeating it changes nothing.
+-- roles; repeating it changes nothing. Several products in the cluster: use `create_roles_with`, which adds their suffixes.
 DO $$ BEGIN
     -- owns the schema; nobody logs in as it, `migrate` takes it on
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kernel_owner') THEN CREATE ROLE kernel_owner NOLOGIN; END IF;
