@@ -3,6 +3,7 @@
 
 pub mod modules;
 pub mod programs;
+pub mod served;
 pub mod teammates;
 
 use std::net::SocketAddr;
@@ -17,7 +18,8 @@ use saas_kernel::{BoxError, Kernel, Keyring, ProductConfig};
 use saas_kernel_postgres::testing::TestDb;
 use saas_kernel_postgres::{Migrations, PgOptions, PgStore, PgSystem};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+
+use crate::served::Served;
 
 /// The secret that the app's Stripe endpoint has in tests.
 pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
@@ -34,13 +36,7 @@ pub struct TestApp {
     pub system: PgSystem,
     pub address: SocketAddr,
     pub mail: MemoryMailer,
-    server: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _served: Served,
 }
 
 impl TestApp {
@@ -65,18 +61,9 @@ impl TestApp {
         let kernel = reference::kernel(store.clone(), system.clone(), &settings)?;
         system.sync_catalog(kernel.catalog()).await?;
         let app = reference::app(&kernel, store.clone(), &settings)?;
-        let (started, address) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            let tell = |address| {
-                // Nobody waits for it any more when the test has failed already.
-                let _ = started.send(address);
-            };
-            if let Err(error) = saas_kernel_axum::serve(app, "127.0.0.1:0", tell).await {
-                eprintln!("the app stopped: {error}");
-            }
-        });
+        let served = Served::start(app).await?;
         let mail = settings.dev_mail.clone().unwrap_or_default();
-        Ok(Self { db, kernel, store, system, address: address.await?, mail, server })
+        Ok(Self { db, kernel, store, system, address: served.address, mail, _served: served })
     }
 
     /// Somebody with a cookie jar.
