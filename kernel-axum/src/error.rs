@@ -1,11 +1,13 @@
 //! The error envelope of every failure. Handlers return [`ApiError`]; the outermost middleware writes the body, as it
 //! knows the request id.
 
+use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use saas_kernel::error::{ErrorEnvelope, Kind};
 use saas_kernel::failure::{Failure, refusal_of_status, report};
+use saas_kernel::response::StoredResponse;
 use saas_kernel::{BoxError, Error, Refusal, StoreError};
 use utoipa::ToSchema;
 
@@ -38,6 +40,25 @@ impl From<StoreError> for ApiError {
     }
 }
 
+/// The stored response of the first call, marked as `Idempotent-Replayed`.
+fn replay(stored: StoredResponse) -> Response {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &stored.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    if !stored.body.is_empty() {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    }
+    headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+    let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
+    // A body of bytes would bring a content type of its own.
+    let mut response = (status, Body::from(stored.body)).into_response();
+    response.headers_mut().extend(headers);
+    response
+}
+
 /// Response extension: the outermost middleware replaces the body with the envelope of this refusal.
 #[derive(Clone)]
 struct Refused(Refusal);
@@ -47,14 +68,7 @@ impl IntoResponse for ApiError {
         let refusal = match self.0 {
             Failure::Refused(refusal) => refusal,
             Failure::Broken(error) => report(&*error),
-            Failure::Replayed(answer) => {
-                let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-                let headers = [
-                    (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                    (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true")),
-                ];
-                return (status, headers, answer.body).into_response();
-            }
+            Failure::Replayed(stored) => return replay(*stored),
         };
         let mut response = status(refusal.kind()).into_response();
         response.extensions_mut().insert(Refused(refusal));

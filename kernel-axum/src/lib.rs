@@ -43,7 +43,7 @@ pub use describe::{DescribeExtractor, Foreign};
 pub use error::ApiError;
 pub use extract::{Allow, InWorkspace, NoQuery, Path, Query, SignedIn};
 pub use json::Json;
-pub use response::{Created, List, NoContent, View};
+pub use response::{Created, List, NoContent, View, WithHeaders};
 pub use serve::{ServeError, serve, serve_until};
 pub use settings::{HttpSettings, SettingsError};
 pub use shutdown::Shutdown;

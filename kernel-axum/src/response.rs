@@ -1,6 +1,6 @@
 //! Responses of handlers. Each can also be stored, to answer a retry with the same idempotency key.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::identity::sessions::Session;
@@ -21,6 +21,28 @@ pub struct Created<T>(pub T);
 /// Status 204 without a body.
 #[derive(Clone, Copy, Debug)]
 pub struct NoContent;
+
+/// A response with headers of its own, such as `Location` or `ETag`. They are stored with the response and sent to its retries
+/// too; cookies, credentials, values that are marked as sensitive and values that are not text are left out.
+#[derive(Debug)]
+pub struct WithHeaders<R> {
+    response: R,
+    headers: HeaderMap,
+}
+
+impl<R> WithHeaders<R> {
+    /// The response, without headers of its own yet.
+    pub fn new(response: R) -> Self {
+        Self { response, headers: HeaderMap::new() }
+    }
+
+    /// Adds a header, beside those of the same name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
 
 /// One page of a list, as JSON.
 #[derive(Serialize, ToSchema, Debug)]
@@ -72,8 +94,28 @@ impl IntoResponse for NoContent {
     }
 }
 
+impl<R: IntoResponse> IntoResponse for WithHeaders<R> {
+    fn into_response(self) -> Response {
+        let mut response = self.response.into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+impl<R: StorableResponse> StorableResponse for WithHeaders<R> {
+    fn stored(&self) -> Result<StoredResponse, BoxError> {
+        let mut stored = self.response.stored()?;
+        for (name, value) in self.headers.iter().filter(|(_, value)| !value.is_sensitive()) {
+            if let Ok(value) = value.to_str() {
+                stored = stored.header(name.as_str(), value);
+            }
+        }
+        Ok(stored)
+    }
+}
+
 fn stored(status: StatusCode, body: &impl Serialize) -> Result<StoredResponse, BoxError> {
-    Ok(StoredResponse { status: status.as_u16(), body: serde_json::to_vec(body)? })
+    Ok(StoredResponse::new(status.as_u16(), serde_json::to_vec(body)?))
 }
 
 impl<T: Serialize> StorableResponse for View<T> {
@@ -90,6 +132,6 @@ impl<T: Serialize> StorableResponse for Created<T> {
 
 impl StorableResponse for NoContent {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
-        Ok(StoredResponse { status: StatusCode::NO_CONTENT.as_u16(), body: Vec::new() })
+        Ok(StoredResponse::new(StatusCode::NO_CONTENT.as_u16(), Vec::new()))
     }
 }

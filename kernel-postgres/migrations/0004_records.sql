@@ -134,6 +134,7 @@ CREATE TABLE kernel.idempotency_keys (
     key         text        NOT NULL,
     fingerprint bytea       NOT NULL,
     status      int,
+    headers     jsonb,      -- pairs of name and value, in their order
     body        bytea,
     expires_at  timestamptz NOT NULL,
     PRIMARY KEY (scope_id, actor_type, actor_id, key)
@@ -143,5 +144,5 @@ SELECT kernel.protect_global('kernel.idempotency_keys');
 CREATE POLICY scope ON kernel.idempotency_keys TO kernel_app
     USING (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()))
     WITH CHECK (scope_id = (SELECT kernel.ws()) OR scope_id = (SELECT kernel.me()));
-GRANT SELECT, INSERT, UPDATE (fingerprint, status, body, expires_at) ON kernel.idempotency_keys TO kernel_app;
+GRANT SELECT, INSERT, UPDATE (fingerprint, status, headers, body, expires_at) ON kernel.idempotency_keys TO kernel_app;
 GRANT SELECT, DELETE ON kernel.idempotency_keys TO kernel_system;

@@ -142,7 +142,7 @@ async fn what_no_request_has_to_change_cannot_be_changed() -> Result {
     }
     for change in [
         "UPDATE kernel.sessions SET seen_at = now(), expires_at = now() + interval '2 days'",
-        "UPDATE kernel.idempotency_keys SET fingerprint = 'x', status = 200, body = 'x', expires_at = now()",
+        "UPDATE kernel.idempotency_keys SET fingerprint = 'x', status = 200, headers = '[]', body = 'x', expires_at = now()",
         "UPDATE kernel.workspaces SET slug = 'b', name = 'B', updated_at = now()",
         "UPDATE kernel.usage SET used = used + 1 WHERE key = 'members'",
     ] {

@@ -77,7 +77,8 @@ impl From<StoreError> for Failure {
             ),
             StoreError::Replay(Replay::Done) => Refusal::new(
                 &IDEMPOTENCY_DONE,
-                "the first request with this Idempotency-Key succeeded; its answer was not kept, read the resource instead",
+                "the first request with this Idempotency-Key saved its changes, but its response is not stored: it still runs, or \
+                 ended without one; repeat this one later, or read the resource instead",
             ),
             StoreError::Replay(Replay::OtherRequest) => Refusal::new(
                 &IDEMPOTENCY_KEY_REUSED,

@@ -3,6 +3,7 @@
 
 pub mod modules;
 pub mod programs;
+pub mod served;
 pub mod teammates;
 
 use std::net::SocketAddr;

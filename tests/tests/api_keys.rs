@@ -125,3 +125,30 @@ async fn nobody_makes_a_key_above_themselves() -> TestResult {
     }
     Ok(())
 }
+
+/// Secrets are not stored: a retry learns of the key that it has, and that its secret was shown.
+#[tokio::test]
+async fn a_retry_of_a_creation_gets_the_key_without_its_secret() -> TestResult {
+    let app = TestApp::start().await?;
+    let ada = app.sign_up("Ada").await?;
+    let create = || {
+        let request = ada.request(Method::POST, &ada.at("/api-keys")).header("idempotency-key", "key-1");
+        Answer::of(request.json(&json!({ "name": "CI", "scopes": ["project.read"] })))
+    };
+    let first = create().await?;
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+    let first = first.expect(StatusCode::CREATED)?;
+    assert!(first["token"].is_string() && first["token_was_shown"] == false, "{first}");
+    let again = create().await?;
+    assert!(again.headers.contains_key("idempotent-replayed"));
+    let mut expected = first.clone();
+    expected["token"] = json!(null);
+    expected["token_was_shown"] = json!(true);
+    assert_eq!(again.expect(StatusCode::CREATED)?, expected);
+    let token = first["token"].as_str().unwrap_or_default();
+    let kept = "SELECT count(*) FROM kernel.idempotency_keys WHERE convert_from(body, 'UTF8') LIKE '%' || $1 || '%'";
+    let kept: i64 = sqlx::query_scalar(kept).bind(token).fetch_one(&mut app.db.admin().await?).await?;
+    assert_eq!(kept, 0, "the secret is stored nowhere");
+    assert_eq!(app.count("SELECT count(*) FROM kernel.api_keys").await?, 1);
+    Ok(())
+}

@@ -53,7 +53,7 @@ struct Answer(u16, Value, Option<String>);
 
 impl StorableResponse for Answer {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
-        Ok(StoredResponse { status: self.0, body: serde_json::to_vec(&self.1)? })
+        Ok(StoredResponse::new(self.0, serde_json::to_vec(&self.1)?))
     }
 }
 
@@ -158,7 +158,12 @@ async fn respond(app: Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Res
             }
             return Ok(response.status(status).body(serde_json::to_vec(&body)?.into())?);
         }
-        Err(Failure::Replayed(stored)) => return Ok(response.status(stored.status).body(stored.body.into())?),
+        Err(Failure::Replayed(stored)) => {
+            for (name, value) in &stored.headers {
+                response = response.header(name, value);
+            }
+            return Ok(response.status(stored.status).body(stored.body.into())?);
+        }
         Err(Failure::Refused(refusal)) => refusal,
         Err(Failure::Broken(error)) => report(&*error),
     };

@@ -1,13 +1,18 @@
 //! `POST|GET …/api-keys`, `DELETE …/api-keys/{key}`: creates, lists and revokes API keys.
 
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use saas_kernel::Proof;
 use saas_kernel::access::EvenReadOnly;
 use saas_kernel::id::ApiKeyId;
+use saas_kernel::idempotency::StorableResponse;
 use saas_kernel::identity::api_keys::{self, ApiKey, NewApiKey};
 use saas_kernel::page::PageQuery;
 use saas_kernel::permissions::{CreateApiKey, DeleteApiKey};
+use saas_kernel::response::StoredResponse;
+use saas_kernel::secret::Token;
+use saas_kernel::store::commit_with;
+use saas_kernel::{BoxError, Proof};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,12 +74,34 @@ impl From<ApiKey> for KeyView {
 /// A new API key, with its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeyWithToken)]
-struct KeyWithTokenView {
+struct KeyWithTokenView<'a> {
     #[serde(flatten)]
+    key: &'a KeyView,
+    /// The secret. It is shown only in the first response: `null` in the response to a retry.
+    #[schema(required, example = "sk_…")]
+    token: Option<&'a str>,
+    /// Whether this is the response to a retry, so that the secret was shown before and cannot be shown again. If it was lost,
+    /// revoke the key and create another one.
+    token_was_shown: bool,
+}
+
+/// The response with the new key. What is stored of it for retries has no secret.
+struct KeyCreated {
     key: KeyView,
-    /// The secret. It is shown only in this response.
-    #[schema(example = "sk_…")]
-    token: String,
+    token: Token,
+}
+
+impl IntoResponse for KeyCreated {
+    fn into_response(self) -> Response {
+        let view = KeyWithTokenView { key: &self.key, token: Some(self.token.expose()), token_was_shown: false };
+        Created(view).into_response()
+    }
+}
+
+impl StorableResponse for KeyCreated {
+    fn stored(&self) -> Result<StoredResponse, BoxError> {
+        Created(KeyWithTokenView { key: &self.key, token: None, token_was_shown: true }).stored()
+    }
 }
 
 /// The name, permissions and expiry of a new API key.
@@ -92,19 +119,18 @@ struct NewKey {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Creates an API key, which is sent as `Authorization: Bearer sk_…` and valid in this workspace only. A retry with the
-/// same `Idempotency-Key` is told that the key was created, but not its secret, because secrets are not stored.
-#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = KeyWithTokenView)))]
+/// Creates an API key, which is sent as `Authorization: Bearer sk_…` and valid in this workspace only. Secrets are not
+/// stored: a retry with the same `Idempotency-Key` gets the key with `"token": null` and `"token_was_shown": true`.
+#[utoipa::path(post, path = "/api-keys", tag = "api keys", request_body = NewKey, responses((status = 201, body = KeyWithTokenView<'static>)))]
 async fn create(
     State(api): State<Api>,
     can: Allow<CreateApiKey>,
     Json(new): Json<NewKey>,
-) -> Result<Created<KeyWithTokenView>, ApiError> {
+) -> Result<KeyCreated, ApiError> {
     let mut tx = api.kernel().store().begin(can.scope()).await?;
     let new = NewApiKey { name: new.name, scopes: new.scopes, expires_at: new.expires_at };
     let (key, token) = api_keys::create(&can, &mut *tx, &api.kernel().config().api_keys, new).await?;
-    tx.commit().await?;
-    Ok(Created(KeyWithTokenView { key: key.into(), token: token.expose().to_owned() }))
+    Ok(commit_with(tx, KeyCreated { key: key.into(), token }).await?)
 }
 
 /// Lists the workspace's API keys that are not revoked, newest first.

@@ -48,7 +48,7 @@ pub(super) const GIVEN: &str = r"
         ('outbox',           'kernel_system', 'SELECT', NULL),
         ('outbox',           'kernel_system', 'INSERT', 'subject_type, subject_id, workspace_id, id, version, actor_type, actor_id, actor_label, acting_as, subject, body, request_id, trace'),
         ('idempotency_keys', 'kernel_app',    'SELECT INSERT', NULL),
-        ('idempotency_keys', 'kernel_app',    'UPDATE', 'fingerprint, status, body, expires_at'),
+        ('idempotency_keys', 'kernel_app',    'UPDATE', 'fingerprint, status, headers, body, expires_at'),
         ('idempotency_keys', 'kernel_system', 'SELECT DELETE', NULL),
         ('subscriptions',    'kernel_app',    'SELECT', NULL),
         ('subscriptions',    'kernel_system', 'SELECT INSERT UPDATE DELETE', NULL),

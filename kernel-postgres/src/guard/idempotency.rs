@@ -4,6 +4,7 @@ use saas_kernel::StoreError;
 use saas_kernel::error::Replay;
 use saas_kernel::idempotency::{IdempotencyKey, KEEP};
 use saas_kernel::response::StoredResponse;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::PgResult;
@@ -14,20 +15,23 @@ const CLAIM: &str = "
 INSERT INTO kernel.idempotency_keys AS k (scope_id, actor_type, actor_id, key, fingerprint, expires_at)
 VALUES ($1, $2, $3, $4, $5, now() + $6)
 ON CONFLICT (scope_id, actor_type, actor_id, key) DO UPDATE
-SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, expires_at = excluded.expires_at
+SET fingerprint = excluded.fingerprint, status = NULL, headers = NULL, body = NULL, expires_at = excluded.expires_at
 WHERE k.expires_at <= now()";
 
 const FIND: &str = "
-SELECT fingerprint, status, body FROM kernel.idempotency_keys
+SELECT fingerprint, status, headers, body FROM kernel.idempotency_keys
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 const KEEP_RESPONSE: &str = "
-UPDATE kernel.idempotency_keys SET status = $5, body = $6
+UPDATE kernel.idempotency_keys SET status = $5, headers = $6, body = $7
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
 
 const FREE: &str = "
 UPDATE kernel.idempotency_keys SET expires_at = now()
 WHERE scope_id = $1 AND actor_type = $2 AND actor_id = $3 AND key = $4";
+
+/// Fingerprint, status, headers and body; the last three are `NULL` until a response is stored.
+type FoundKey = (Vec<u8>, Option<i32>, Option<Json<Vec<(String, String)>>>, Option<Vec<u8>>);
 
 impl PgTx {
     /// The person if the scope has one, otherwise the workspace: a workspace that is being created has a new id in every
@@ -65,7 +69,7 @@ impl PgTx {
             self.claimed = Some(scope);
             return Ok(());
         }
-        let (fingerprint, status, body): (Vec<u8>, Option<i32>, Option<Vec<u8>>) = sqlx::query_as(self.sql(FIND))
+        let (fingerprint, status, headers, body): FoundKey = sqlx::query_as(self.sql(FIND))
             .bind(scope)
             .bind(actor.kind())
             .bind(actor.uuid())
@@ -75,7 +79,12 @@ impl PgTx {
             .store()?;
         let replay = match (status.and_then(|status| u16::try_from(status).ok()), body) {
             _ if fingerprint != key.fingerprint() => Replay::OtherRequest,
-            (Some(status), Some(body)) => Replay::Response(Box::new(StoredResponse { status, body })),
+            (Some(status), Some(body)) => {
+                let response = StoredResponse::new(status, body);
+                let headers = headers.into_iter().flat_map(|Json(headers)| headers);
+                let response = headers.fold(response, |response, (name, value)| response.header(&name, &value));
+                Replay::Response(Box::new(response))
+            }
             _ => Replay::Done,
         };
         Err(StoreError::Replay(replay))
@@ -90,6 +99,7 @@ impl PgTx {
             .bind(actor.uuid())
             .bind(key.key())
             .bind(i32::from(response.status))
+            .bind(Json(&response.headers))
             .bind(&response.body)
             .execute(self.conn())
             .await

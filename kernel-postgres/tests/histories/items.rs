@@ -31,7 +31,7 @@ struct Text(String);
 
 impl StorableResponse for Text {
     fn stored(&self) -> Result<StoredResponse, BoxError> {
-        Ok(StoredResponse { status: 200, body: self.0.clone().into_bytes() })
+        Ok(StoredResponse::new(200, self.0.clone().into_bytes()))
     }
 }
 

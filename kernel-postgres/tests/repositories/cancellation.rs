@@ -149,7 +149,7 @@ async fn mutation(world: &World, person: &Person, key: &str) -> Result<(), Error
     insert_row(&mut *tx).await?;
     moment().await;
     workspaces::rename(&can, &mut *tx, Rename { name: Some(key.parse()?), slug: None }).await?;
-    tx.records().response(StoredResponse { status: 200, body: key.as_bytes().to_vec() });
+    tx.records().response(StoredResponse::new(200, key.as_bytes().to_vec()));
     moment().await;
     tx.commit().await?;
     moment().await;

@@ -23,7 +23,7 @@ async fn begin(
 pub(crate) async fn suite() -> Outcome {
     let world = World::new().await?;
     let (ada, eve) = (world.person("Ada").await?, world.person("Eve").await?);
-    let answer = StoredResponse { status: 201, body: b"{\"made\":1}".to_vec() };
+    let answer = StoredResponse::new(201, "{\"made\":1}").header("Location", "/made/1").header("ETag", "\"1\"");
 
     drop(begin(&world, &ada, "k", "a").await??);
     let mut tx = begin(&world, &ada, "k", "a").await??;

@@ -67,7 +67,7 @@ async fn keys() -> Outcome {
     let world = World::new().await?;
     let ada = world.person("Ada").await?;
     // One key.
-    let answer = StoredResponse { status: 201, body: b"made".to_vec() };
+    let answer = StoredResponse::new(201, b"made".to_vec());
     let won = join_all((0..N).map(|_| async {
         let grant = world.with_key(&ada, "once", "").await?.member()?.clone();
         match world.store.begin(grant.scope()).await {
