@@ -18,6 +18,7 @@ mod limits;
 mod lookups;
 mod members;
 mod races;
+mod reads;
 mod records;
 mod sessions;
 mod standing;
@@ -67,6 +68,7 @@ mod suite {
         idempotency = idempotency::suite;
         transactions = transactions::transactions;
         proofs = transactions::proofs;
+        reads = reads::suite;
         standing = standing::suite;
         cancellation = cancellation::suite;
         races = races::suite;
