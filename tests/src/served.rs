@@ -36,7 +36,7 @@ impl Served {
 
     /// The same caller, with the same session, of this app.
     pub fn caller(&self, of: &Caller) -> Caller {
-        Caller { base: format!("http://{}", self.address), ..of.clone() }
+        Caller { http: of.http.at_base(format!("http://{}", self.address)), ..of.clone() }
     }
 }
 

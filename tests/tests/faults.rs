@@ -98,6 +98,12 @@ async fn leaving_while_a_transaction_begins_leaves_none_behind() -> TestResult {
                 break;
             }
         }
+        let mut read = std::pin::pin!(app.store.read(&grant));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut read).is_ready() {
+                break;
+            }
+        }
     }
     eventually("no transaction is open", || async { Ok(app.count(OPEN).await? == 0) }).await?;
     // The same connection serves the next caller, in a scope of its own, at a time of its own.

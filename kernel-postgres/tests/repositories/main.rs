@@ -18,6 +18,7 @@ mod limits;
 mod lookups;
 mod members;
 mod races;
+mod reads;
 mod record_order;
 mod records;
 mod sessions;
@@ -71,6 +72,7 @@ mod suite {
         idempotency = idempotency::suite;
         transactions = transactions::transactions;
         proofs = transactions::proofs;
+        reads = reads::suite;
         standing = standing::suite;
         standing_races = standing_races::suite;
         cancellation = cancellation::suite;
