@@ -1,11 +1,7 @@
-//! An authority comes from a credential; there is no other way to one.
+//! An authority comes from a credential: it cannot be moved to another workspace, and the kernel's own is the kernel's.
 
 use saas_kernel::access::Authority;
 use saas_kernel::id::WorkspaceId;
-
-fn makes_one_up(mine: Authority, theirs: WorkspaceId) -> Authority {
-    Authority { workspace: theirs, ..mine }
-}
 
 fn takes_it_over(mine: &mut Authority, theirs: WorkspaceId) {
     mine.workspace = theirs;
