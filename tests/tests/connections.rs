@@ -58,7 +58,8 @@ async fn lasting(can: Allow<ReadProject>, State(product): State<Product>, _: NoQ
 
 /// The app on a pool of two connections. A call that has to wait for one waits until its test has failed.
 async fn serve(reference: &TestApp, limiter: impl RateLimiter, gate: &Gate) -> Result<Served, BoxError> {
-    let pool = PgOptions::app().max_connections(2).acquire_timeout(Duration::from_secs(60));
+    // One caller may hold both, so that no share keeps connections free.
+    let pool = PgOptions::app().max_connections(2).share(2).acquire_timeout(Duration::from_secs(60));
     let store = PgStore::connect_with(&reference.db.app_url(), pool).await?;
     let mut config = config()?;
     config.rate_limits.api_per_workspace = Some(Quota::per_minute(1000));
