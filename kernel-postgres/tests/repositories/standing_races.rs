@@ -84,6 +84,7 @@ async fn signed_out(world: &World) -> Outcome {
         let commit = tx.commit().await;
         assert!(matches!(commit, Err(StoreError::AccessChanged)), "signed out: {commit:?}");
     }
+    world.kernel.log_out(&ada.session, &ada.token).await?; // again, as by a double click
     // At the same moment.
     for own in [true, false] {
         let eve = world.person(if own { "Eve" } else { "Joan" }).await?;

@@ -108,11 +108,13 @@ pub async fn begin_session(
 }
 
 /// Ends the session, whose token is `token`. The token is refused from the next statement on.
-pub async fn logout(session: &Session, tx: &mut dyn Tx, token: &Token) -> Result<(), Error> {
-    if tx.sessions().delete_by_token(&token.hash()).await? {
+/// Returns whether there was such a session; if not, there is nothing to commit.
+pub async fn logout(session: &Session, tx: &mut dyn Tx, token: &Token) -> Result<bool, Error> {
+    let ended = tx.sessions().delete_by_token(&token.hash()).await?;
+    if ended {
         let user = session.user();
         let entry = AuditEntry::new(session.ctx(), Actor::User(user), user, action::USER_LOGOUT);
         tx.records().audit(entry.target("session", session.id()));
     }
-    Ok(())
+    Ok(ended)
 }

@@ -25,9 +25,8 @@ impl Kernel {
     }
 
     /// Authenticates the caller of the request `head` and their entry into `workspace`, as the address names it once it is
-    /// percent-decoded, counts the call against the quota of that
-    /// workspace, and refuses writes from pages of other origins than `own`. `None` if there is no credential, or a session that
-    /// has ended: the caller is then not signed in.
+    /// percent-decoded, counts the call against the quota of that workspace, and refuses writes from pages of other origins than
+    /// `own`. `None` if there is no credential, or a session that has ended: the caller is then not signed in.
     ///
     /// # Errors
     /// `unauthenticated` for an API key that is not valid; `rate_limited`; `cross_origin`; the errors of the database.

@@ -41,7 +41,10 @@ impl Kernel {
     /// The errors of the database.
     pub async fn log_out(&self, session: &Session, token: &Token) -> Result<(), Error> {
         let mut tx = self.store().begin(session.scope()).await?;
-        login::logout(session, &mut *tx, token).await?;
-        Ok(tx.commit().await?)
+        // Somebody who signs out twice at once is signed out: the second commit would be refused, as its session has ended.
+        if login::logout(session, &mut *tx, token).await? {
+            tx.commit().await?;
+        }
+        Ok(())
     }
 }
